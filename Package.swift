@@ -1,0 +1,56 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatWarning("StrictMemorySafety", as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A room of the library: a folder under Sources, the rooms it may look into, and its tests.
+func room(
+  _ name: String, sees dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
+}
+
+func tests(_ room: String, also dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(room)Tests", dependencies: [.init(stringLiteral: room), "TestKit"] + dependencies,
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "nibble",
+  products: [
+    .library(name: "Checkpoints", targets: ["Checkpoints"]),
+    .executable(name: "nibble", targets: ["nibble"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: [
+    .systemLibrary(name: "CJSONC", pkgConfig: "json-c", providers: [.apt(["libjson-c-dev"])]),
+    .target(name: "CKernels"),
+    room("TensorCore", sees: ["CJSONC"], settings: [.enableExperimentalFeature("Lifetimes")]),
+    room("Kernels", sees: ["TensorCore", "CKernels"]),
+    room("Containers", sees: ["TensorCore"]),
+    room("Codecs", sees: ["TensorCore", "Kernels"]),
+    room("Checkpoints", sees: ["TensorCore", "Kernels", "Containers", "Codecs"]),
+    .executableTarget(
+      name: "nibble",
+      dependencies: [
+        "Checkpoints", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "TestKit", dependencies: ["TensorCore"], path: "Tests/TestKit", swiftSettings: strict),
+    tests("TensorCore"),
+    tests("Kernels"),
+    tests("Containers"),
+    tests("Codecs"),
+    tests("Checkpoints"),
+  ]
+)

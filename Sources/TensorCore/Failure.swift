@@ -1,0 +1,102 @@
+/// The one error of the package: what was wrong, where, what was expected and what was found.
+///
+/// It prints as one line, `place: what: expected …, found … (rule)`, and its `kind` decides the
+/// exit code of the command. Text that came from a file is escaped when the failure is made.
+public struct Failure: Error, Equatable, Sendable {
+  /// The family of a failure; each has one exit code.
+  public enum Kind: String, CaseIterable, Sendable {
+    /// The request itself makes no sense.
+    case usage
+    /// Two checkpoints, or a checkpoint and its proof, do not hold the same numbers.
+    case differs
+    /// A file breaks the rules of its format.
+    case malformed
+    /// A well-formed file uses something this build does not read or write.
+    case unsupported
+    /// The target layout has no place for these numbers.
+    case cannotRepresent
+    /// The operating system refused.
+    case io
+    /// A device was asked for and is absent or failed.
+    case device
+    /// A defect of this program.
+    case `internal`
+
+    /// The process exit code of a command that ends with this kind of failure.
+    public var exitCode: Int32 {
+      switch self {
+      case .usage: 2
+      case .differs: 3
+      case .malformed: 4
+      case .unsupported: 5
+      case .cannotRepresent: 6
+      case .io: 7
+      case .device: 8
+      case .internal: 70
+      }
+    }
+  }
+
+  public var kind: Kind
+  /// A file, tensor, layer or option: where the trouble is.
+  public var place: String
+  public var what: String
+  public var expected: String?
+  public var found: String?
+  /// The rule of `Formats/` that was broken, such as `ST-9`.
+  public var rule: String?
+  /// What would work instead.
+  public var remedy: String?
+
+  public init(
+    _ kind: Kind, at place: String, _ what: String, expected: String? = nil, found: String? = nil,
+    rule: String? = nil, remedy: String? = nil
+  ) {
+    self.kind = kind
+    self.place = place.escapedForDisplay
+    self.what = what.escapedForDisplay
+    self.expected = expected?.escapedForDisplay
+    self.found = found?.escapedForDisplay
+    self.rule = rule
+    self.remedy = remedy
+  }
+}
+
+extension Failure: CustomStringConvertible {
+  public var description: String {
+    var text = place.isEmpty ? what : "\(place): \(what)"
+    let outcome = [expected.map { "expected \($0)" }, found.map { "found \($0)" }].compactMap(\.self)
+    if !outcome.isEmpty { text += ": " + outcome.joined(separator: ", ") }
+    if let rule { text += " (\(rule))" }
+    if let remedy { text += "; \(remedy)" }
+    return text
+  }
+}
+
+extension StringProtocol {
+  /// The text with control, bidirectional-override and other invisible characters spelled
+  /// `\u{…}`, so that a name from a file cannot drive a terminal.
+  public var escapedForDisplay: String {
+    guard unicodeScalars.contains(where: \.isUnprintable) else { return String(self) }
+    var text = ""
+    for scalar in unicodeScalars {
+      if scalar.isUnprintable {
+        text += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+      } else {
+        text.unicodeScalars.append(scalar)
+      }
+    }
+    return text
+  }
+}
+
+extension Unicode.Scalar {
+  fileprivate var isUnprintable: Bool {
+    switch properties.generalCategory {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
+      .paragraphSeparator:
+      true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,91 @@
+internal import Glibc
+
+/// A regular file opened for reading; it never maps it and never moves a shared offset, so any
+/// number of threads may read at once.
+public final class InputFile: Sendable {
+  public let path: String
+  /// Bytes in the file when it was opened.
+  public let size: Int
+  /// Device and inode: equal for two paths to the same file.
+  public let identity: FileIdentity
+  let descriptor: Int32
+
+  /// Opens `path`, following links. Throws `io` where it is missing, unreadable or not a file.
+  public init(path: String) throws {
+    // SAFETY: a Swift string lends a NUL-terminated pointer for the call.
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Failure.system("open", path) }
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else {
+      let failure = Failure.system("examine", path)
+      close(descriptor)
+      throw failure
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw Failure(.io, at: path, "not a regular file")
+    }
+    self.path = path
+    self.descriptor = descriptor
+    size = Int(status.st_size)
+    identity = FileIdentity(status)
+  }
+
+  deinit {
+    close(descriptor)
+  }
+
+  /// Fills `bytes` from `offset`. Throws `io` where the file ends before, or can't be read.
+  public func read(into bytes: inout MutableRawSpan, at offset: Int) throws {
+    var done = 0
+    let wanted = bytes.byteCount
+    while done < wanted {
+      // SAFETY: the pointer is valid for `wanted` bytes inside the closure.
+      let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+        unsafe pread(descriptor, buffer.baseAddress! + done, wanted - done, off_t(offset + done))
+      }
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw Failure.system("read", path)
+      }
+      guard count > 0 else {
+        throw Failure(
+          .io, at: path, "the file ended while being read",
+          expected: "\(wanted) bytes at offset \(offset)", found: "\(done)")
+      }
+      done += count
+    }
+  }
+
+  /// Fills `bytes` with `rows` runs of `runLength` bytes, the first at `offset` and each `stride`
+  /// bytes after the one before; one call to the system where the runs touch.
+  public func readRuns(
+    into bytes: inout MutableRawSpan, at offset: Int, rows: Int, runLength: Int, stride: Int
+  ) throws {
+    precondition(bytes.byteCount == rows * runLength)
+    if stride == runLength || rows == 1 { return try read(into: &bytes, at: offset) }
+    for row in 0..<rows {
+      var run = bytes.part(row * runLength..<(row + 1) * runLength)
+      try read(into: &run, at: offset + row * stride)
+    }
+  }
+
+  /// The whole range as a Swift array; for small pieces such as headers and configs.
+  public func contents(_ range: Range<Int>) throws -> [UInt8] {
+    var block = AlignedBytes(count: range.count)
+    var span = block.mutableBytes
+    try read(into: &span, at: range.lowerBound)
+    return block.bytes.array
+  }
+}
+
+/// What makes two paths the same file.
+public struct FileIdentity: Hashable, Sendable {
+  let device: UInt64
+  let inode: UInt64
+
+  init(_ status: stat) {
+    device = UInt64(status.st_dev)
+    inode = UInt64(status.st_ino)
+  }
+}

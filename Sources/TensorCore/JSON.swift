@@ -1,0 +1,90 @@
+/// A JSON value that keeps what a rewritten config must keep: the order of keys and the spelling
+/// of numbers.
+public enum JSON: Sendable, Equatable {
+  case null
+  case bool(Bool)
+  /// The number as it is spelled, so `1e-05` stays `1e-05`.
+  case number(String)
+  case string(String)
+  case array([JSON])
+  case object(JSONObject)
+}
+
+/// Keys and values in the order of the text; keys are unique.
+public struct JSONObject: Sendable, Equatable {
+  public private(set) var members: [Member]
+  private var positions: [String: Int]
+
+  public struct Member: Sendable, Equatable {
+    public let key: String
+    public var value: JSON
+  }
+
+  public init() {
+    members = []
+    positions = [:]
+  }
+
+  public init(_ pairs: KeyValuePairs<String, JSON>) {
+    self.init()
+    for (key, value) in pairs { self[key] = value }
+  }
+
+  public var keys: [String] { members.map(\.key) }
+
+  /// The value under `key`; assigning nil removes it, assigning a new key appends it. O(1) to read
+  /// and to append, O(n) to remove.
+  public subscript(key: String) -> JSON? {
+    get { positions[key].map { members[$0].value } }
+    set {
+      switch (positions[key], newValue) {
+      case (let position?, let value?): members[position].value = value
+      case (nil, let value?):
+        positions[key] = members.count
+        members.append(Member(key: key, value: value))
+      case (let position?, nil):
+        members.remove(at: position)
+        positions = Dictionary(uniqueKeysWithValues: members.enumerated().map { ($1.key, $0) })
+      case (nil, nil): break
+      }
+    }
+  }
+}
+
+extension JSON {
+  public static func integer(_ value: some BinaryInteger) -> JSON { .number(String(value)) }
+
+  /// The shortest spelling that reads back as `value`; null where it is not finite.
+  public static func real(_ value: Double) -> JSON {
+    value.isFinite ? .number(String(value)) : .null
+  }
+
+  public static func strings(_ values: some Sequence<String>) -> JSON {
+    .array(values.map(JSON.string))
+  }
+
+  public var isNull: Bool { self == .null }
+  public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  public var string: String? { if case .string(let value) = self { value } else { nil } }
+  public var array: [JSON]? { if case .array(let value) = self { value } else { nil } }
+  public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
+  /// The number as an `Int`; nil for fractions, exponents and what does not fit.
+  public var int: Int? { if case .number(let text) = self { Int(text) } else { nil } }
+  public var double: Double? { if case .number(let text) = self { Double(text) } else { nil } }
+
+  public subscript(key: String) -> JSON? { object?[key] }
+}
+
+extension JSON: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral,
+  ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  public init(integerLiteral value: Int) { self = .integer(value) }
+  public init(arrayLiteral elements: JSON...) { self = .array(elements) }
+  public init(dictionaryLiteral elements: (String, JSON)...) {
+    var object = JSONObject()
+    for (key, value) in elements { object[key] = value }
+    self = .object(object)
+  }
+}
