@@ -65,8 +65,9 @@ public struct Failure: Error, Equatable, Sendable {
 extension Failure: CustomStringConvertible {
   public var description: String {
     var text = place.isEmpty ? what : "\(place): \(what)"
-    let outcome = [expected.map { "expected \($0)" }, found.map { "found \($0)" }].compactMap(\.self)
-    if !outcome.isEmpty { text += ": " + outcome.joined(separator: ", ") }
+    let outcome = [expected.map { "expected \($0)" }, found.map { "found \($0)" }]
+    let known = outcome.compactMap(\.self)
+    if !known.isEmpty { text += ": " + known.joined(separator: ", ") }
     if let rule { text += " (\(rule))" }
     if let remedy { text += "; \(remedy)" }
     return text
