@@ -1,0 +1,36 @@
+public import TensorCore
+
+/// Buffers that one thread borrows again and again, so that a band costs no allocation.
+///
+/// Not shared between threads: each worker has its own.
+public final class Workspace {
+  private final class Block {
+    var bytes: AlignedBytes
+    init(count: Int) { bytes = AlignedBytes(count: count) }
+  }
+
+  private var free: [Block] = []
+
+  public init() {}
+
+  /// Lends `count` bytes of unspecified content to `body`. Nested calls get different buffers.
+  /// O(1) after the first calls of a size.
+  public func lend<Result>(
+    _ count: Int, _ body: (inout MutableRawSpan) throws -> Result
+  ) rethrows -> Result {
+    let block = take(count)
+    defer { free.append(block) }
+    var all = block.bytes.mutableBytes
+    var part = all.part(0..<count)
+    return try body(&part)
+  }
+
+  private func take(_ count: Int) -> Block {
+    let fitting = free.indices.filter { free[$0].bytes.count >= count }
+    if let best = fitting.min(by: { free[$0].bytes.count < free[$1].bytes.count }) {
+      return free.remove(at: best)
+    }
+    if !free.isEmpty { free.removeLast() }
+    return Block(count: count)
+  }
+}
