@@ -1,5 +1,89 @@
+// Leaf loops in C, one table of them for each instruction set level.
+//
+// Every function takes pointers and counts, allocates nothing, accepts unaligned pointers and any
+// count, and reads and writes only the bytes its arguments describe. Words and numbers are
+// little-endian. All levels give the same bytes; only the payload of a NaN that arithmetic made is
+// left open. Source and destination do not overlap, except where equality is allowed.
+
 #ifndef CKERNELS_H
 #define CKERNELS_H
+
 #include <stddef.h>
 #include <stdint.h>
+
+// What one pass over f32 values found. The sums are of finite values, in f64: value i goes to
+// lane i % 8, each lane in the order of i, then (((0+4) + (2+6)) + ((1+5) + (3+7))).
+typedef struct ck_statistics {
+  float minimum;  // of all but NaN, a zero as +0; +Inf if there is none
+  float maximum;  // likewise; -Inf if there is none
+  double sum;
+  double sum_of_squares;
+  uint64_t nan_count;
+  uint64_t infinite_count;
+  uint64_t zero_count;
+} ck_statistics;
+
+typedef struct ck_kernels {
+  const char *name;
+
+  // Code i is in bits [bits*i, bits*i+bits) of one stream. Packing takes the low bits of each code
+  // and writes ceil(count*bits/8) bytes, the last one filled up with zeros.
+  void (*stream_unpack)(unsigned bits, const void *words, void *codes, size_t count);
+  void (*stream_pack)(unsigned bits, const void *codes, void *words, size_t count);
+
+  // words [rows][columns] <-> codes [rows*32/bits][columns]: each column is such a stream, down
+  // the rows, so rows is a multiple of 3 for 3 and 6 bits, of 5 for 5 and of 7 for 7.
+  void (*rows_unpack)(unsigned bits, const void *words, void *codes, size_t rows, size_t columns);
+  void (*rows_pack)(unsigned bits, const void *codes, void *words, size_t rows, size_t columns);
+
+  // words [count] <-> codes [8*count], 4 bits: nibble i of a word is code {0,2,4,6,1,3,5,7}[i].
+  void (*interleaved_unpack)(const void *words, void *codes, size_t count);
+  void (*interleaved_pack)(const void *codes, void *words, size_t count);
+
+  // source [rows][columns] -> target [columns][rows], elements of 1, 2 and 4 bytes.
+  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns);
+  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns);
+  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns);
+
+  // codes [rows][columns], scales and zeros f32 [columns] -> s*(q-z), f32 [rows][columns].
+  void (*affine_rows)(const void *codes, const void *scales, const void *zeros, void *values,
+                      size_t rows, size_t columns);
+  // codes [count], scales and zeros f32 [ceil(count/group)] -> s*(q-z), f32 [count].
+  void (*affine_run)(const void *codes, const void *scales, const void *zeros, void *values,
+                     size_t count, size_t group);
+  // The same with an added term: s*q rounded, then +m rounded.
+  void (*added_run)(const void *codes, const void *scales, const void *added, void *values,
+                    size_t count, size_t group);
+  // table f32 [entries], 16 or 256; codes are taken modulo entries -> table[q]*s, f32 [count].
+  void (*table_run)(const void *codes, const void *table, size_t entries, const void *scales,
+                    void *values, size_t count, size_t group);
+
+  // NaN keeps its sign and the high bits of its payload and becomes quiet (bf16 to f32: untouched).
+  void (*f16_to_f32)(const void *source, void *target, size_t count);
+  void (*bf16_to_f32)(const void *source, void *target, size_t count);
+  void (*f32_to_f16)(const void *source, void *target, size_t count);   // nearest, ties to even
+  void (*f32_to_bf16)(const void *source, void *target, size_t count);  // nearest, ties to even
+  // table of 4-byte values [256] -> table[byte] [count], bits untouched.
+  void (*lookup)(const void *bytes, const void *table, void *target, size_t count);
+
+  size_t (*count_differences)(const void *a, const void *b, size_t count);
+  void (*histogram)(const void *bytes, size_t count, uint64_t *bins);  // adds to bins [256]
+  // (byte + addend) & mask; source may be target.
+  void (*shift)(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+  void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
+
+  void (*statistics)(const void *values, size_t count, ck_statistics *result);
+} ck_kernels;
+
+// The levels of this build from slowest to fastest: the number of those this processor can run,
+// and the table of each of them (NULL beyond the last).
+size_t ck_level_count(void);
+const ck_kernels *ck_level(size_t index);
+
+// Names of the processor's features that matter here, NULL beyond the last.
+const char *ck_processor_flag(size_t index);
+
+// The number of cores this process may be scheduled on.
+size_t ck_processor_cores(void);
+
 #endif

@@ -1,0 +1,79 @@
+// What the kernel files share: loads and stores without alignment, and the plain loops, which the
+// faster levels call for the ends of their runs.
+
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <string.h>
+
+#include "ckernels.h"
+
+void ck_fill_plain_codes(ck_kernels *table);
+void ck_fill_plain_bytes(ck_kernels *table);
+void ck_fill_plain_floats(ck_kernels *table);
+
+static inline uint32_t load_u32(const uint8_t *from) {
+  uint32_t value;
+  memcpy(&value, from, 4);
+  return value;
+}
+
+static inline void store_u32(uint8_t *to, uint32_t value) { memcpy(to, &value, 4); }
+
+static inline uint16_t load_u16(const uint8_t *from) {
+  uint16_t value;
+  memcpy(&value, from, 2);
+  return value;
+}
+
+static inline void store_u16(uint8_t *to, uint16_t value) { memcpy(to, &value, 2); }
+
+static inline float load_f32(const uint8_t *from) {
+  float value;
+  memcpy(&value, from, 4);
+  return value;
+}
+
+static inline void store_f32(uint8_t *to, float value) { memcpy(to, &value, 4); }
+
+static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+// Word rows after which a stream of `bits` wide codes is at a word boundary again.
+static inline size_t word_rows_per_unit(unsigned bits) {
+  static const uint8_t rows[9] = {0, 1, 1, 3, 1, 5, 3, 7, 1};
+  return rows[bits];
+}
+
+void plain_stream_unpack(unsigned bits, const void *words, void *codes, size_t count);
+void plain_stream_pack(unsigned bits, const void *codes, void *words, size_t count);
+// A range of columns [first, end) of matrices that have `columns` of them.
+void plain_rows_unpack_part(unsigned bits, const uint8_t *words, uint8_t *codes, size_t rows,
+                            size_t columns, size_t first, size_t end);
+void plain_rows_pack_part(unsigned bits, const uint8_t *codes, uint8_t *words, size_t rows,
+                          size_t columns, size_t first, size_t end);
+void plain_interleaved_unpack(const void *words, void *codes, size_t count);
+void plain_interleaved_pack(const void *codes, void *words, size_t count);
+void plain_transpose_1(const void *source, void *target, size_t rows, size_t columns);
+void plain_transpose_2(const void *source, void *target, size_t rows, size_t columns);
+void plain_transpose_4(const void *source, void *target, size_t rows, size_t columns);
+void plain_f16_to_f32(const void *source, void *target, size_t count);
+void plain_bf16_to_f32(const void *source, void *target, size_t count);
+void plain_f32_to_f16(const void *source, void *target, size_t count);
+void plain_f32_to_bf16(const void *source, void *target, size_t count);
+size_t plain_count_differences(const void *a, const void *b, size_t count);
+void plain_shift(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
+
+// The running state of `statistics`: one accumulator for each of the eight lanes.
+typedef struct statistics_lanes {
+  float minimum[8], maximum[8];
+  double sum[8], sum_of_squares[8];
+  uint64_t nan_count, infinite_count, zero_count;
+} statistics_lanes;
+
+void statistics_begin(statistics_lanes *lanes);
+// Adds values whose first index is a multiple of eight.
+void statistics_add(statistics_lanes *lanes, const uint8_t *values, size_t count);
+void statistics_end(const statistics_lanes *lanes, ck_statistics *result);
+
+#endif

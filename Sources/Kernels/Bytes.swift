@@ -1,0 +1,77 @@
+import CKernels
+
+/// Passes over bytes: codes, zero points, whole files. O(bytes) each.
+public enum Bytes {
+  /// The number of positions at which two runs of equal length differ.
+  public static func countDifferences(
+    _ a: RawSpan, _ b: RawSpan, on level: Processor.Level = .best
+  ) -> Int {
+    precondition(a.byteCount == b.byteCount)
+    var differences = 0
+    // SAFETY: both have the same length.
+    unsafe lend(a) { a, count in
+      unsafe lend(b) { b, _ in
+        differences = unsafe level.kernels.pointee.count_differences(a, b, count)
+      }
+    }
+    return differences
+  }
+
+  /// Adds the number of times each value occurs to `bins`, which has 256 elements.
+  public static func addHistogram(
+    of bytes: RawSpan, to bins: inout [UInt64], on level: Processor.Level = .best
+  ) {
+    precondition(bins.count == 256)
+    // SAFETY: there are 256 bins.
+    unsafe bins.withUnsafeMutableBufferPointer { bins in
+      unsafe lend(bytes) { address, count in
+        unsafe level.kernels.pointee.histogram(address, count, bins.baseAddress)
+      }
+    }
+  }
+
+  /// (byte + `addend` modulo 256) & `mask` for each byte, into a target of the same length.
+  public static func shift(
+    _ source: RawSpan, adding addend: UInt8, mask: UInt8 = 0xFF,
+    into target: inout MutableRawSpan, on level: Processor.Level = .best
+  ) {
+    let count = source.byteCount
+    precondition(target.byteCount == count)
+    // SAFETY: both have the same length.
+    unsafe lend(source, &target) {
+      unsafe level.kernels.pointee.shift($0, $1, count, addend, mask)
+    }
+  }
+
+  /// (byte + `addend` modulo 256) & `mask` for each byte, in place.
+  public static func shift(
+    _ bytes: inout MutableRawSpan, adding addend: UInt8, mask: UInt8 = 0xFF,
+    on level: Processor.Level = .best
+  ) {
+    // SAFETY: the kernel allows the source to be the target.
+    unsafe bytes.withUnsafeMutableBytes { bytes in
+      guard let address = bytes.baseAddress else { return }
+      unsafe level.kernels.pointee.shift(address, address, bytes.count, addend, mask)
+    }
+  }
+
+  /// The smallest and the largest byte; nil if there are none.
+  public static func extremes(
+    _ bytes: RawSpan, on level: Processor.Level = .best
+  ) -> ClosedRange<UInt8>? {
+    var low = UInt8.max
+    var high = UInt8.min
+    // SAFETY: the kernel reads `count` bytes and widens the two numbers.
+    unsafe lend(bytes) { address, count in
+      unsafe level.kernels.pointee.extremes(address, count, &low, &high)
+    }
+    return bytes.isEmpty ? nil : low...high
+  }
+
+  /// Whether every byte is `value`; true if there are none.
+  public static func allEqual(
+    _ bytes: RawSpan, to value: UInt8, on level: Processor.Level = .best
+  ) -> Bool {
+    extremes(bytes, on: level).map { $0 == value...value } ?? true
+  }
+}

@@ -1,0 +1,72 @@
+// The one file of this room that knows how the system makes threads.
+
+internal import TensorCore
+
+/// Runs `work` on the calling thread and on `extra` more at the same time; returns when all have.
+///
+/// If the system refuses to make a thread there are fewer, so `work` must share itself out.
+func runOnThreads(extra: Int, _ work: @escaping @Sendable () -> Void) {
+  let crew = Crew(work: work)
+  var threads: [Thread] = []
+  for _ in 0..<extra {
+    guard let thread = start(crew) else { break }
+    threads.append(thread)
+  }
+  work()
+  for thread in threads { thread.join() }
+}
+
+/// A thread that was started and not yet joined.
+@safe
+private struct Thread {
+  #if canImport(Glibc)
+    var id: pthread_t = 0
+  #else
+    var id: pthread_t?
+  #endif
+
+  func join() {
+    var result: UnsafeMutableRawPointer?
+    // SAFETY: `runOnThreads` joins each thread it has started once.
+    unsafe pthread_join(id, &result)
+  }
+}
+
+private final class Crew: Sendable {
+  let work: @Sendable () -> Void
+
+  init(work: @escaping @Sendable () -> Void) {
+    self.work = work
+  }
+}
+
+/// Starts one thread with a stack as large as that of the main thread, whatever the C library's
+/// default; nil if the system refuses.
+private func start(_ crew: Crew) -> Thread? {
+  var attributes = pthread_attr_t()
+  // SAFETY: the attributes are initialised, used and destroyed here.
+  guard unsafe pthread_attr_init(&attributes) == 0 else { return nil }
+  defer { _ = unsafe pthread_attr_destroy(&attributes) }
+  unsafe pthread_attr_setstacksize(&attributes, 8 << 20)
+  var thread = Thread()
+  // SAFETY: the retain travels with the argument and ends in the thread, or here if there is none.
+  let argument = unsafe Unmanaged.passRetained(crew)
+  let refused = unsafe pthread_create(&thread.id, &attributes, threadMain, argument.toOpaque()) != 0
+  if refused { unsafe argument.release() }
+  return refused ? nil : thread
+}
+
+#if canImport(Darwin)
+  private func threadMain(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    // SAFETY: the argument is the crew retained in `start`.
+    unsafe Unmanaged<Crew>.fromOpaque(argument).takeRetainedValue().work()
+    return nil
+  }
+#else
+  private func threadMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument = unsafe argument else { return nil }
+    // SAFETY: the argument is the crew retained in `start`.
+    unsafe Unmanaged<Crew>.fromOpaque(argument).takeRetainedValue().work()
+    return nil
+  }
+#endif
