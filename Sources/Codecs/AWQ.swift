@@ -1,5 +1,5 @@
-public import Kernels
-public import TensorCore
+internal import Kernels
+internal import TensorCore
 
 /// AWQ's GEMM layout (`Formats/awq.md`): 4-bit codes packed across the outputs in the order
 /// 0, 2, 4, 6, 1, 3, 5, 7, zero points stored as they are.
@@ -154,7 +154,7 @@ struct AWQLayer: PackedLayer {
   ) throws {
     try workspace.lend(region.count) { fields in
       try readFields(of: qzeros, region, into: &fields, workspace)
-      try workspace.lend(region.count * 2) { zeros in
+      workspace.lend(region.count * 2) { zeros in
         for position in 0..<region.count {
           zeros.set(UInt16(fields.bytes.uint8(at: position)), at: position)
         }

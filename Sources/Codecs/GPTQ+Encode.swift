@@ -1,5 +1,5 @@
-public import Kernels
-public import TensorCore
+internal import Kernels
+internal import TensorCore
 
 extension GPTQ {
   public func parts(of layer: any PackedLayer) throws -> [EncodedPart] {

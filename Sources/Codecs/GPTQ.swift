@@ -1,5 +1,5 @@
-public import Kernels
-public import TensorCore
+internal import Kernels
+internal import TensorCore
 
 /// GPTQ as AutoGPTQ defined it and GPTQModel writes it (`Formats/gptq.md`): `qweight` and `qzeros`
 /// in 32-bit words, codes down the rows, 2, 3, 4 and 8 bits.

@@ -1,5 +1,5 @@
 public import Kernels
-public import TensorCore
+internal import TensorCore
 
 /// What a target must know of a layer's numbers before it can promise to hold them.
 public struct LayerFacts: Sendable {

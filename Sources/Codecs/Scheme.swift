@@ -1,4 +1,4 @@
-public import TensorCore
+internal import TensorCore
 
 /// A quantization config without its dialect: what holds by default, for which modules something
 /// else holds, and which stay dense.

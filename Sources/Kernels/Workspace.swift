@@ -1,4 +1,4 @@
-public import TensorCore
+internal import TensorCore
 
 /// Buffers that one thread borrows again and again, so that a band costs no allocation.
 ///
@@ -20,9 +20,7 @@ public final class Workspace {
   ) rethrows -> Result {
     let block = take(count)
     defer { free.append(block) }
-    var all = block.bytes.mutableBytes
-    var part = all.part(0..<count)
-    return try body(&part)
+    return try block.bytes.withMutableBytes(count: count, body)
   }
 
   private func take(_ count: Int) -> Block {
