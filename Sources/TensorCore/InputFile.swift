@@ -56,14 +56,6 @@ public final class InputFile: ByteSource {
       done += count
     }
   }
-
-  /// The whole range as a Swift array; for small pieces such as headers and configs.
-  public func contents(_ range: Range<Int>) throws -> [UInt8] {
-    var block = AlignedBytes(count: range.count)
-    var span = block.mutableBytes
-    try read(into: &span, at: range.lowerBound)
-    return block.bytes.array
-  }
 }
 
 /// What makes two paths the same file.

@@ -9,6 +9,16 @@ public protocol ByteSource: Sendable {
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws
 }
 
+extension ByteSource {
+  /// The whole range as a Swift array; for small pieces such as headers and configs.
+  public func contents(_ range: Range<Int>) throws -> [UInt8] {
+    var block = AlignedBytes(count: range.count)
+    var span = block.mutableBytes
+    try read(into: &span, at: range.lowerBound)
+    return block.bytes.array
+  }
+}
+
 /// A named tensor and where its bytes are. Reading is the only thing that touches data.
 public struct Tensor: Sendable {
   public let info: TensorInfo
