@@ -8,13 +8,17 @@ public struct AWQ: Codec {
 
   public init() {}
 
-  public func claims(in table: TensorTable, scheme: Scheme?) throws -> [LayerClaim] {
-    try table.modules(with: "qweight").compactMap { module in
-      guard let weight = try QWeight(module, in: table), weight.layout == .awqGEMM else {
-        return nil
-      }
-      return try claim(weight, declared: scheme?.settings(for: module))
+  public func candidates(in table: TensorTable) -> [String] {
+    table.modules(with: "qweight")
+  }
+
+  public func claim(
+    _ module: String, in table: TensorTable, declared: Declared
+  ) throws -> LayerClaim? {
+    guard let weight = try QWeight(module, in: table), weight.layout == .awqGEMM else {
+      return nil
     }
+    return try claim(weight, declared: declared.settings)
   }
 
   private func claim(_ weight: QWeight, declared: Scheme.Settings?) throws -> LayerClaim {

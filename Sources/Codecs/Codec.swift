@@ -7,10 +7,11 @@ public import TensorCore
 public protocol Codec: Sendable {
   /// The name users type after `--to`.
   var name: String { get }
-  /// The layers of a checkpoint that are stored in this layout, by names and shapes first and the
-  /// config where shapes allow two readings. Reads no data. A layer whose parts are missing or
-  /// misshapen throws `malformed`.
-  func claims(in table: TensorTable, scheme: Scheme?) throws -> [LayerClaim]
+  /// Modules that may be stored in this layout, by the names of their tensors alone.
+  func candidates(in table: TensorTable) -> [String]
+  /// Reads a candidate's shapes; nil where they belong to another layout. Reads no data. Throws
+  /// `malformed` where parts are missing or misshapen.
+  func claim(_ module: String, in table: TensorTable, declared: Declared) throws -> LayerClaim?
   /// Opens a claimed layer for reading. Reads `g_idx`, not the codes.
   func open(_ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?) throws -> any PackedLayer
   /// Why this layout can't hold a layer; nil where it can.
@@ -21,6 +22,19 @@ public protocol Codec: Sendable {
   func scheme(from config: JSONObject) throws -> Scheme?
   /// A scheme in this layout's dialect, as its loaders expect it.
   func config(for scheme: Scheme) throws -> JSONObject
+}
+
+/// What the config of a checkpoint says of one module.
+public struct Declared: Sendable {
+  /// The config; nil where the checkpoint has none.
+  public let scheme: Scheme?
+  /// How the module is quantized; nil where it is to stay dense.
+  public let settings: Scheme.Settings?
+
+  public init(scheme: Scheme?, settings: Scheme.Settings?) {
+    self.scheme = scheme
+    self.settings = settings
+  }
 }
 
 /// All layouts, in the order in which they are tried.

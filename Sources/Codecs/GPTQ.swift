@@ -16,13 +16,18 @@ public struct GPTQ: Codec {
 
   public var name: String { version == .v1 ? "gptq" : "gptq_v2" }
 
-  public func claims(in table: TensorTable, scheme: Scheme?) throws -> [LayerClaim] {
+  public func candidates(in table: TensorTable) -> [String] {
+    table.modules(with: "qweight")
+  }
+
+  public func claim(
+    _ module: String, in table: TensorTable, declared: Declared
+  ) throws -> LayerClaim? {
     // Shapes do not show the version: without a config's word it is 1, as loaders take it.
-    guard (scheme?.layout == "gptq_v2") == (version == .v2) else { return [] }
-    return try table.modules(with: "qweight").compactMap { module in
-      guard let weight = try QWeight(module, in: table), weight.layout == .gptq else { return nil }
-      return try claim(weight, declared: scheme?.settings(for: module))
-    }
+    guard (declared.scheme?.layout == "gptq_v2") == (version == .v2),
+      let weight = try QWeight(module, in: table), weight.layout == .gptq
+    else { return nil }
+    return try claim(weight, declared: declared.settings)
   }
 
   private func claim(_ weight: QWeight, declared: Scheme.Settings?) throws -> LayerClaim {

@@ -52,11 +52,30 @@ public struct Scheme: Sendable, Equatable {
     self.writer = writer
   }
 
-  /// What the config says of a module; nil where it is to stay dense.
-  public func settings(for module: String) -> Settings? {
-    for override in overrides where override.modules.matches(module) { return override.settings }
-    if !quantizesHead && module.split(separator: ".").last == "lm_head" { return nil }
-    return defaults
+  /// The rules of the config, ready to be asked about many modules.
+  public func rules() -> SchemeRules { SchemeRules(self) }
+}
+
+/// A scheme with its patterns compiled.
+public struct SchemeRules {
+  private let scheme: Scheme
+  private let overrides: [(matches: (String) -> Bool, settings: Scheme.Settings?)]
+
+  init(_ scheme: Scheme) {
+    self.scheme = scheme
+    overrides = scheme.overrides.map { ($0.modules.matcher(), $0.settings) }
+  }
+
+  /// How a module is quantized; nil where it is to stay dense. The first rule that matches wins.
+  public func settings(for module: String) -> Scheme.Settings? {
+    for override in overrides where override.matches(module) { return override.settings }
+    if !scheme.quantizesHead && module.split(separator: ".").last == "lm_head" { return nil }
+    return scheme.defaults
+  }
+
+  /// Whether a rule of its own speaks of the module.
+  public func mentions(_ module: String) -> Bool {
+    overrides.contains { $0.matches(module) }
   }
 }
 
@@ -69,15 +88,15 @@ public enum ModulePattern: Sendable, Equatable {
   /// The module's whole name.
   case exactly(String)
 
-  /// Whether the rule speaks of `module`. A pattern that is no valid expression matches nothing;
-  /// `validate` reports it.
-  public func matches(_ module: String) -> Bool {
+  /// A test for names. A pattern that is no valid expression matches nothing; `validate` reports
+  /// it when the config is read.
+  func matcher() -> (String) -> Bool {
     switch self {
-    case .exactly(let name): return module == name
-    case .contains(let piece): return module.contains(piece)
+    case .exactly(let name): return { $0 == name }
+    case .contains(let piece): return { $0.contains(piece) }
     case .regex(let pattern):
-      guard let regex = try? Self.compile(pattern) else { return false }
-      return (try? regex.prefixMatch(in: module)) != nil
+      guard let regex = try? Self.compile(pattern) else { return { _ in false } }
+      return { (try? regex.prefixMatch(in: $0)) != nil }
     }
   }
 
