@@ -84,8 +84,10 @@ extension [UInt8] {
     return indices.contains { self[$0...].starts(with: bytes) }
   }
 
-  /// Whether the first thing behind a byte order mark and blanks is `text`, in any case.
+  /// Whether this is text (a header length holds zeros), and `text` in any case is the first thing
+  /// in it behind a byte order mark and blanks.
   fileprivate func beginsWithText(_ text: String) -> Bool {
+    guard !prefix(8).contains(0) else { return false }
     let body = starts(with: [0xEF, 0xBB, 0xBF]) ? self[3...] : self[...]
     let visible = body.drop { " \t\r\n".utf8.contains($0) }
     return visible.prefix(text.utf8.count).elementsEqual(text.utf8) {
