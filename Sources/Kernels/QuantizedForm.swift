@@ -29,6 +29,11 @@ public enum Grouping: Sendable, Equatable {
     }
   }
 
+  /// Whether columns of one group need not be neighbours.
+  public var isPermuted: Bool {
+    if case .map = self { true } else { false }
+  }
+
   public func group(ofColumn column: Int) -> Int {
     switch self {
     case .columns(let size): column / size

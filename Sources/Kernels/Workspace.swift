@@ -2,8 +2,8 @@ internal import TensorCore
 
 /// Buffers that one thread borrows again and again, so that a band costs no allocation.
 ///
-/// Not shared between threads: each worker has its own.
-public final class Workspace {
+/// Used by one thread at a time, which `parallelBands` sees to; it may move between them.
+public final class Workspace: @unchecked Sendable {
   private final class Block {
     var bytes: AlignedBytes
     init(count: Int) { bytes = AlignedBytes(count: count) }

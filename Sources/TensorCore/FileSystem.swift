@@ -53,6 +53,14 @@ public enum FileSystem {
     return try file.contents(0..<file.size)
   }
 
+  /// The path without links and dots; nil where nothing is there.
+  public static func realPath(_ path: String) -> String? {
+    // SAFETY: realpath allocates its answer, which is copied and freed here.
+    guard let answer = unsafe realpath(path, nil) else { return nil }
+    defer { unsafe free(answer) }
+    return unsafe String(cString: answer)
+  }
+
   public static func makeFolder(_ path: String) throws {
     // SAFETY: the string is lent for the call.
     guard unsafe mkdir(path, 0o777) == 0 else { throw Failure.system("create the folder", path) }

@@ -54,6 +54,15 @@ public final class OutputFolder: Sendable {
     try OutputFile(path: staging + "/" + name)
   }
 
+  /// Makes a folder inside, and those above it.
+  public func makeSubfolder(_ name: String) throws {
+    var path = staging
+    for part in name.split(separator: "/") {
+      path += "/" + part
+      if FileSystem.kind(of: path) == nil { try FileSystem.makeFolder(path) }
+    }
+  }
+
   /// Writes one small file.
   public func write(_ bytes: [UInt8], to name: String, sync: Bool) throws {
     let file = try makeFile(name)
