@@ -33,14 +33,25 @@ struct OpenKeys {
       ($0.hash, $0.content.lowerBound) < ($1.hash, $1.content.lowerBound)
     }
     var earliest: Range<Int>?
-    for (index, record) in sorted.enumerated() {
-      let twin = sorted[(index + 1)...].prefix { $0.hash == record.hash }
-        .first { decoded($0.content) == decoded(record.content) }
-      guard let twin else { continue }
-      if earliest.map({ twin.content.lowerBound < $0.lowerBound }) ?? true {
-        earliest = twin.content
-      }
+    for index in sorted.indices {
+      guard let twin = Self.twin(ofKeyAt: index, in: sorted, decoded: decoded) else { continue }
+      if let known = earliest, known.lowerBound < twin.lowerBound { continue }
+      earliest = twin
     }
     return earliest
+  }
+
+  /// The next key that equals the one at `index`; only keys of the same hash are looked at.
+  private static func twin(
+    ofKeyAt index: Int, in sorted: [Record], decoded: (Range<Int>) -> [UInt8]
+  ) -> Range<Int>? {
+    var other = index + 1
+    while other < sorted.count, sorted[other].hash == sorted[index].hash {
+      if decoded(sorted[other].content) == decoded(sorted[index].content) {
+        return sorted[other].content
+      }
+      other += 1
+    }
+    return nil
   }
 }

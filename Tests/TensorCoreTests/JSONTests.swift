@@ -1,0 +1,36 @@
+import TensorCore
+import Testing
+
+@Suite struct JSONTests {
+  @Test func objectsKeepTheirOrder() {
+    var object = JSONObject(["b": 1, "a": 2, "c": 3])
+    object["a"] = 4
+    object["d"] = 5
+    #expect(object.keys == ["b", "a", "c", "d"])
+    object["b"] = nil
+    #expect(object.keys == ["a", "c", "d"])
+    #expect(object["d"] == 5)
+    #expect(object["b"] == nil)
+    object["b"] = nil
+    object["b"] = .null
+    #expect(object.keys == ["a", "c", "d", "b"])
+    #expect(object["b"] == .some(.null))
+  }
+
+  @Test func keysAreComparedByteByByte() {
+    let object = JSONObject(["\u{E9}": 1, "e\u{301}": 2])
+    #expect(object.members.count == 2)
+    #expect(object["\u{E9}"] == 1)
+    #expect(object["e\u{301}"] == 2)
+  }
+
+  @Test func numbersAreReadFromTheirSpelling() {
+    #expect(JSON.number("12").int == 12)
+    #expect(JSON.number("12.0").int == nil)
+    #expect(JSON.number("18446744073709551615").int == nil)
+    #expect(JSON.number("1e-05").double == 1e-5)
+    #expect(JSON.real(0.1) == .number("0.1"))
+    #expect(JSON.real(.nan).isNull)
+    #expect(JSON.real(.infinity).isNull)
+  }
+}
