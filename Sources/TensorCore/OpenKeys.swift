@@ -5,6 +5,9 @@
 struct OpenKeys {
   private var records: [Record] = []
 
+  /// Objects of so few keys are not worth sorting.
+  private static let comparedCount = 8
+
   private struct Record {
     let hash: Int
     /// Where the key stands in the text, between its quotes.
@@ -28,7 +31,9 @@ struct OpenKeys {
 
   /// The earliest of the keys from `first` on that repeats another of them.
   func repeated(from first: Int, decoded: (Range<Int>) -> [UInt8]) -> Range<Int>? {
-    guard records.count > first + 1 else { return nil }
+    if records.count - first <= Self.comparedCount {
+      return repeatedAmongFew(from: first, decoded: decoded)
+    }
     let sorted = records[first...].sorted {
       ($0.hash, $0.content.lowerBound) < ($1.hash, $1.content.lowerBound)
     }
@@ -39,6 +44,20 @@ struct OpenKeys {
       earliest = twin
     }
     return earliest
+  }
+
+  /// Each key against those before it: no memory is taken.
+  private func repeatedAmongFew(
+    from first: Int, decoded: (Range<Int>) -> [UInt8]
+  ) -> Range<Int>? {
+    for later in first..<records.count {
+      for earlier in first..<later where records[earlier].hash == records[later].hash {
+        if decoded(records[earlier].content) == decoded(records[later].content) {
+          return records[later].content
+        }
+      }
+    }
+    return nil
   }
 
   /// The next key that equals the one at `index`; only keys of the same hash are looked at.

@@ -17,6 +17,22 @@ import Testing
     #expect(object["b"] == .some(.null))
   }
 
+  /// Around the count at which keys get an index.
+  @Test(arguments: [1, 7, 8, 9, 10, 100])
+  func findsEveryKey(_ count: Int) {
+    var object = JSONObject()
+    for number in 0..<count { object["k\(number)"] = .integer(number) }
+    for number in 0..<count { object["k\(number)"] = .integer(number * 2) }
+    #expect(object.keys == (0..<count).map { "k\($0)" })
+    #expect(object.keys.allSatisfy { object[$0] != nil })
+    #expect(object["k\(count - 1)"] == .integer(count * 2 - 2))
+    object["k0"] = nil
+    object["extra"] = true
+    #expect(object.keys == (1..<count).map { "k\($0)" } + ["extra"])
+    #expect(object["k\(count - 1)"] == (count == 1 ? nil : .integer(count * 2 - 2)))
+    #expect(object["extra"] == true)
+  }
+
   @Test func keysAreComparedByteByByte() {
     let object = JSONObject(["\u{E9}": 1, "e\u{301}": 2])
     #expect(object.members.count == 2)

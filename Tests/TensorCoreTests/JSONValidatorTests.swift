@@ -295,6 +295,18 @@ private func quoted(_ bytes: UInt8...) -> [UInt8] { [0x22] + bytes + [0x22] }
     #expect(refusal(of: #"{"ééx":1}"#, limits: limits)?.rule == JSONRule.keyLength.name)
   }
 
+  /// Around the count at which keys are sorted.
+  @Test(arguments: [2, 7, 8, 9, 10, 30])
+  func findsTheEarliestRepeatedKey(_ count: Int) {
+    for twin in 1..<count {
+      let names = (0..<count).map { $0 == twin ? "k0" : "k\($0)" } + ["k0"]
+      let members = names.map { "\"\($0)\":0" }
+      let offset = 1 + members[..<twin].map(\.utf8.count).reduce(0, +) + twin
+      let failure = refusal(of: "{" + members.joined(separator: ",") + "}")
+      #expect(failure?.place == "x.json, byte \(offset)")
+    }
+  }
+
   @Test func findsARepeatedKeyAmongMany() {
     let members = (0..<50_000).map { "\"key\($0)\":\($0)" }
     #expect(refusal(of: "{" + members.joined(separator: ",") + "}") == nil)
@@ -304,7 +316,7 @@ private func quoted(_ bytes: UInt8...) -> [UInt8] { [0x22] + bytes + [0x22] }
   }
 
   @Test func hostileKeysStayLinear() {
-    let same = "{" + Array(repeating: #""a":0"#, count: 900_000).joined(separator: ",") + "}"
+    let same = "{" + Array(repeating: #""a":0"#, count: 200_000).joined(separator: ",") + "}"
     let clock = ContinuousClock()
     let time = clock.measure {
       #expect(refusal(of: same)?.place == "x.json, byte 7")
