@@ -33,8 +33,11 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CJSONC", pkgConfig: "json-c", providers: [.apt(["libjson-c-dev"])]),
+    .systemLibrary(name: "CLinux"),
     .target(name: "CKernels"),
-    room("TensorCore", sees: ["CJSONC"], settings: [.enableExperimentalFeature("Lifetimes")]),
+    room(
+      "TensorCore", sees: ["CJSONC", "CLinux"],
+      settings: [.enableExperimentalFeature("Lifetimes")]),
     room("Kernels", sees: ["TensorCore", "CKernels"]),
     room("Containers", sees: ["TensorCore"]),
     room("Codecs", sees: ["TensorCore", "Kernels"]),

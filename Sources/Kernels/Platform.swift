@@ -1,5 +1,6 @@
 // The one file of this room that knows how the system makes threads.
 
+internal import Glibc
 internal import TensorCore
 
 /// Runs `work` on the calling thread and on `extra` more at the same time; returns when all have.
@@ -40,18 +41,12 @@ private final class Crew: Sendable {
   }
 }
 
-/// Starts one thread with a stack as large as that of the main thread, whatever the C library's
-/// default; nil if the system refuses.
+/// Starts one thread; nil if the system refuses.
 private func start(_ crew: Crew) -> Thread? {
-  var attributes = pthread_attr_t()
-  // SAFETY: the attributes are initialised, used and destroyed here.
-  guard unsafe pthread_attr_init(&attributes) == 0 else { return nil }
-  defer { _ = unsafe pthread_attr_destroy(&attributes) }
-  unsafe pthread_attr_setstacksize(&attributes, 8 << 20)
   var thread = Thread()
   // SAFETY: the retain travels with the argument and ends in the thread, or here if there is none.
   let argument = unsafe Unmanaged.passRetained(crew)
-  let refused = unsafe pthread_create(&thread.id, &attributes, threadMain, argument.toOpaque()) != 0
+  let refused = unsafe pthread_create(&thread.id, nil, threadMain, argument.toOpaque()) != 0
   if refused { unsafe argument.release() }
   return refused ? nil : thread
 }

@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Glibc
 internal import TensorCore
 
 /// What the machine can do, and which of it the kernels use.

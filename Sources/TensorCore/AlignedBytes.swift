@@ -38,4 +38,13 @@ public struct AlignedBytes: ~Copyable, @unchecked Sendable {
       return unsafe _overrideLifetime(span, mutating: &self)
     }
   }
+
+  /// Lends the first `count` bytes for the length of a call.
+  public mutating func withMutableBytes<Result>(
+    count: Int, _ body: (inout MutableRawSpan) throws -> Result
+  ) rethrows -> Result {
+    var all = mutableBytes
+    var part = all.part(0..<count)
+    return try body(&part)
+  }
 }

@@ -1,7 +1,7 @@
 /// The one error of the package: what was wrong, where, what was expected and what was found.
 ///
-/// It prints as one line, `place: what: expected …, found … (rule)`, and its `kind` decides the
-/// exit code of the command. Text that came from a file is escaped when the failure is made.
+/// It prints as `place: what: expected …, found … (rule); remedy`, with a line below for each
+/// detail, and its `kind` decides the exit code of the command. Text that came from a file is escaped when the failure is made.
 public struct Failure: Error, Equatable, Sendable {
   /// The family of a failure; each has one exit code.
   public enum Kind: String, CaseIterable, Sendable {
@@ -47,10 +47,12 @@ public struct Failure: Error, Equatable, Sendable {
   public var rule: String?
   /// What would work instead.
   public var remedy: String?
+  /// One line for each of several things concerned, such as layers.
+  public var details: [String] = []
 
   public init(
     _ kind: Kind, at place: String, _ what: String, expected: String? = nil, found: String? = nil,
-    rule: String? = nil, remedy: String? = nil
+    rule: String? = nil, remedy: String? = nil, details: [String] = []
   ) {
     self.kind = kind
     self.place = place.escapedForDisplay
@@ -59,16 +61,19 @@ public struct Failure: Error, Equatable, Sendable {
     self.found = found?.escapedForDisplay
     self.rule = rule
     self.remedy = remedy
+    self.details = details.map(\.escapedForDisplay)
   }
 }
 
 extension Failure: CustomStringConvertible {
   public var description: String {
     var text = place.isEmpty ? what : "\(place): \(what)"
-    let outcome = [expected.map { "expected \($0)" }, found.map { "found \($0)" }].compactMap(\.self)
-    if !outcome.isEmpty { text += ": " + outcome.joined(separator: ", ") }
+    let outcome = [expected.map { "expected \($0)" }, found.map { "found \($0)" }]
+    let known = outcome.compactMap(\.self)
+    if !known.isEmpty { text += ": " + known.joined(separator: ", ") }
     if let rule { text += " (\(rule))" }
     if let remedy { text += "; \(remedy)" }
+    for detail in details { text += "\n  \(detail)" }
     return text
   }
 }

@@ -2,7 +2,7 @@ internal import Glibc
 
 /// A regular file opened for reading; it never maps it and never moves a shared offset, so any
 /// number of threads may read at once.
-public final class InputFile: Sendable {
+public final class InputFile: ByteSource {
   public let path: String
   /// Bytes in the file when it was opened.
   public let size: Int
@@ -55,27 +55,6 @@ public final class InputFile: Sendable {
       }
       done += count
     }
-  }
-
-  /// Fills `bytes` with `rows` runs of `runLength` bytes, the first at `offset` and each `stride`
-  /// bytes after the one before; one call to the system where the runs touch.
-  public func readRuns(
-    into bytes: inout MutableRawSpan, at offset: Int, rows: Int, runLength: Int, stride: Int
-  ) throws {
-    precondition(bytes.byteCount == rows * runLength)
-    if stride == runLength || rows == 1 { return try read(into: &bytes, at: offset) }
-    for row in 0..<rows {
-      var run = bytes.part(row * runLength..<(row + 1) * runLength)
-      try read(into: &run, at: offset + row * stride)
-    }
-  }
-
-  /// The whole range as a Swift array; for small pieces such as headers and configs.
-  public func contents(_ range: Range<Int>) throws -> [UInt8] {
-    var block = AlignedBytes(count: range.count)
-    var span = block.mutableBytes
-    try read(into: &span, at: range.lowerBound)
-    return block.bytes.array
   }
 }
 

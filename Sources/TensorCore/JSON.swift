@@ -10,10 +10,10 @@ public enum JSON: Sendable, Equatable {
   case object(JSONObject)
 }
 
-/// Keys and values in the order of the text; keys are unique.
+/// Keys and values in the order of the text; keys are unique, compared byte by byte.
 public struct JSONObject: Sendable, Equatable {
   public private(set) var members: [Member]
-  private var positions: [String: Int]
+  private var positions: [ExactKey: Int]
 
   public struct Member: Sendable, Equatable {
     public let key: String
@@ -23,6 +23,13 @@ public struct JSONObject: Sendable, Equatable {
   public init() {
     members = []
     positions = [:]
+  }
+
+  /// `members` in their order; nil where two keys are equal. O(n).
+  init?(uniqueMembers members: [Member]) {
+    self.members = members
+    positions = Self.positions(of: members)
+    guard positions.count == members.count else { return nil }
   }
 
   public init(_ pairs: KeyValuePairs<String, JSON>) {
@@ -35,19 +42,48 @@ public struct JSONObject: Sendable, Equatable {
   /// The value under `key`; assigning nil removes it, assigning a new key appends it. O(1) to read
   /// and to append, O(n) to remove.
   public subscript(key: String) -> JSON? {
-    get { positions[key].map { members[$0].value } }
+    get { positions[ExactKey(key)].map { members[$0].value } }
     set {
-      switch (positions[key], newValue) {
+      let exact = ExactKey(key)
+      switch (positions[exact], newValue) {
       case (let position?, let value?): members[position].value = value
       case (nil, let value?):
-        positions[key] = members.count
+        positions[exact] = members.count
         members.append(Member(key: key, value: value))
       case (let position?, nil):
         members.remove(at: position)
-        positions = Dictionary(uniqueKeysWithValues: members.enumerated().map { ($1.key, $0) })
+        positions = Self.positions(of: members)
       case (nil, nil): break
       }
     }
+  }
+
+  private static func positions(of members: [Member]) -> [ExactKey: Int] {
+    var positions: [ExactKey: Int] = [:]
+    positions.reserveCapacity(members.count)
+    for (index, member) in members.enumerated() { positions[ExactKey(member.key)] = index }
+    return positions
+  }
+}
+
+/// A key compared by its UTF-8 bytes. Strings compare by canonical equivalence, under which two
+/// keys that JSON tells apart (`é` as one scalar or as two) would be one.
+private struct ExactKey: Hashable, Sendable {
+  let text: String
+
+  init(_ text: String) {
+    // A text of many pieces is made contiguous here, once.
+    var text = text
+    text.makeContiguousUTF8()
+    self.text = text
+  }
+
+  static func == (left: ExactKey, right: ExactKey) -> Bool {
+    left.text.utf8.elementsEqual(right.text.utf8)
+  }
+
+  func hash(into hasher: inout Hasher) {
+    for byte in text.utf8 { hasher.combine(byte) }
   }
 }
 

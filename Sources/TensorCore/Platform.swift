@@ -1,17 +1,17 @@
 // The one file that knows which C library there is.
 #if canImport(Glibc)
-  @_exported import Glibc
+  internal import Glibc
 #elseif canImport(Musl)
-  @_exported import Musl
+  internal import Musl
 #elseif canImport(Darwin)
-  @_exported import Darwin
+  internal import Darwin
 #endif
 
 extension Failure {
-  /// A refusal of the operating system: the last `errno` in words.
-  public static func system(_ action: String, _ path: String, code: Int32 = errno) -> Failure {
+  /// A refusal of the operating system in words; by default the last `errno`.
+  static func system(_ action: String, _ path: String, code: Int32? = nil) -> Failure {
     // SAFETY: strerror returns a NUL-terminated string that lives until the next call on this thread.
-    let reason = unsafe String(cString: strerror(code))
+    let reason = unsafe String(cString: strerror(code ?? errno))
     return Failure(.io, at: path, "cannot \(action)", found: reason)
   }
 }

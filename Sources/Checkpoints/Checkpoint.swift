@@ -1,0 +1,103 @@
+public import Codecs
+public import Containers
+internal import Kernels
+public import TensorCore
+
+/// A folder of safetensors files as one thing: its tensors, its config, and the packed layers in it.
+///
+/// Opening reads headers and configs only; numbers are read when a layer is opened and asked.
+public final class Checkpoint: Sendable {
+  /// The path that was given: a folder, a file or an index.
+  public let path: String
+  public let tensors: ShardedTensors
+  public let config: ModelConfig
+  /// Packed layers by name, sorted.
+  public let layers: [LayerClaim]
+  /// What its user should know, gravest first.
+  public let findings: [Finding]
+
+  /// Opens a folder, a `.safetensors` file or a shard index. Throws `malformed`, `unsupported` or
+  /// `io` where the tensors can't be read; what is wrong with layers and config is in `findings`.
+  public init(opening path: String, strict: Bool = true) throws {
+    self.path = path
+    tensors = try ShardedTensors(opening: path, strict: strict)
+    config = try ModelConfig(folder: tensors.folder)
+    let table = TensorTable(tensors.tensors)
+    var census = LayerCensus(table: table, scheme: config.scheme)
+    census.takeAll()
+    layers = census.layers
+    let disagreements = ConfigReview(
+      table: table, config: config, layers: layers, failed: census.failedModules
+    ).findings
+    let all =
+      tensors.problems.map { Finding(.error, $0) } + config.findings + census.findings
+      + disagreements
+    findings = all.enumerated().sorted {
+      ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
+    }.map(\.element)
+  }
+
+  public func layer(named name: String) -> LayerClaim? {
+    layers.first { $0.name == name }
+  }
+
+  /// Opens a layer for reading. `assume` settles version 1 zero points of unknown writers.
+  public func open(_ claim: LayerClaim, assume: ZeroRule? = nil) throws -> any PackedLayer {
+    guard let codec = Codecs.named(claim.layout) else {
+      throw Failure(.internal, at: claim.name, "no codec named \(claim.layout)")
+    }
+    return try codec.open(claim, scheme: config.scheme, assume: assume)
+  }
+
+  /// Tensors that are not part of a packed layer, sorted by name.
+  public var denseTensors: [Tensor] {
+    let packed = Set(layers.flatMap { $0.parts.values.map(\.name) })
+    return tensors.tensors.filter { !packed.contains($0.name) }
+  }
+}
+
+/// Finds the packed layers of a checkpoint: every codec is asked about its candidates.
+struct LayerCensus {
+  let table: TensorTable
+  let scheme: Scheme?
+  private(set) var layers: [LayerClaim] = []
+  private(set) var findings: [Finding] = []
+  /// Modules whose parts are there in part or in a wrong shape.
+  private(set) var failedModules: Set<String> = []
+
+  init(table: TensorTable, scheme: Scheme?) {
+    self.table = table
+    self.scheme = scheme
+  }
+
+  mutating func takeAll() {
+    let rules = scheme?.rules()
+    var claimed: Set<String> = []
+    for codec in Codecs.all {
+      for module in codec.candidates(in: table)
+      where !claimed.contains(module) && !failedModules.contains(module) {
+        let declared = Declared(scheme: scheme, settings: rules?.settings(for: module))
+        if take(module, codec, declared) { claimed.insert(module) }
+      }
+    }
+    layers.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    findings += layers.flatMap(\.findings)
+  }
+
+  private mutating func take(_ module: String, _ codec: any Codec, _ declared: Declared) -> Bool {
+    do {
+      guard let claim = try codec.claim(module, in: table, declared: declared) else {
+        return false
+      }
+      layers.append(claim)
+      return true
+    } catch let failure as Failure {
+      findings.append(Finding(.error, failure, names: [module]))
+    } catch {
+      let failure = Failure(.internal, at: module, "an unexpected error", found: "\(error)")
+      findings.append(Finding(.error, failure, names: [module]))
+    }
+    failedModules.insert(module)
+    return false
+  }
+}

@@ -1,0 +1,132 @@
+internal import Codecs
+internal import Kernels
+internal import Synchronization
+internal import TensorCore
+
+/// How two layers differ, counted number by number.
+public struct LayerComparison: Sendable, Equatable {
+  public let name: String
+  public var codes = 0
+  public var differingCodes = 0
+  public var scales = 0
+  public var differingScales = 0
+  public var zeros = 0
+  public var differingZeros = 0
+  /// What keeps the two from being compared at all, such as another shape.
+  public var mismatch: String?
+
+  public init(name: String) {
+    self.name = name
+  }
+
+  public var isEqual: Bool {
+    mismatch == nil && differingCodes + differingScales + differingZeros == 0
+  }
+
+  mutating func add(_ other: LayerComparison) {
+    codes += other.codes
+    differingCodes += other.differingCodes
+    scales += other.scales
+    differingScales += other.differingScales
+    zeros += other.zeros
+    differingZeros += other.differingZeros
+  }
+}
+
+/// Compares layers of two checkpoints by what they hold, whatever layouts they are stored in.
+struct LayerComparer {
+  private struct Task: Sendable {
+    enum Kind { case codes, parameters }
+    let pair: Int
+    let kind: Kind
+    let region: Region
+  }
+
+  let pairs: [(a: any PackedLayer, b: any PackedLayer)]
+  let threads: Int
+
+  /// Reads both sides in bands. Throws `io`.
+  func run(progress: (@Sendable (Int, Int) -> Void)? = nil) throws -> [LayerComparison] {
+    let start = pairs.map { pair in
+      var result = LayerComparison(name: pair.a.name)
+      result.mismatch = Self.mismatch(pair.a.form, pair.b.form)
+      return result
+    }
+    let tasks = start.indices.filter { start[$0].mismatch == nil }.flatMap(tasks)
+    let results = Mutex(start)
+    let done = Mutex(0)
+    try parallelBands(tasks.count, threads: threads) { index, workspace in
+      let part = try compare(tasks[index], workspace)
+      results.withLock { $0[tasks[index].pair].add(part) }
+      let count = done.withLock { sum in
+        sum += 1
+        return sum
+      }
+      progress?(count, tasks.count)
+    }
+    return results.withLock { $0 }
+  }
+
+  private static func mismatch(_ a: QuantizedForm, _ b: QuantizedForm) -> String? {
+    if (a.rows, a.columns) != (b.rows, b.columns) {
+      return "\(a.rows) × \(a.columns) against \(b.rows) × \(b.columns)"
+    }
+    if a.grid != b.grid { return "\(a.grid.bits) bits against \(b.grid.bits)" }
+    if a.grouping != b.grouping { return "the groups differ" }
+    return a.offset == b.offset ? nil : "the offsets differ in kind"
+  }
+
+  private func tasks(of pair: Int) -> [Task] {
+    let (a, b) = pairs[pair]
+    let bytes = a.order == b.order ? BandSize.matched : BandSize.turned
+    let parameters = QuantizedForm(
+      rows: a.form.rows, columns: a.form.groups, grid: a.form.grid, grouping: .columns(size: 1),
+      scaleType: a.form.scaleType, offset: a.form.offset)
+    return a.form.bands(a.order, bytes: bytes).map { Task(pair: pair, kind: .codes, region: $0) }
+      + parameters.bands(.inputMajor, bytes: BandSize.matched).map {
+        Task(pair: pair, kind: .parameters, region: $0)
+      }
+  }
+
+  private func compare(_ task: Task, _ workspace: Workspace) throws -> LayerComparison {
+    let (a, b) = pairs[task.pair]
+    var result = LayerComparison(name: a.name)
+    let region = task.region
+    switch task.kind {
+    case .codes:
+      result.codes = region.count
+      result.differingCodes = try differences(region.count, 1, workspace) { layer, bytes in
+        try (layer == 0 ? a : b).readCodes(region, a.order, into: &bytes, workspace)
+      }
+    case .parameters:
+      result.scales = region.count
+      result.differingScales = try differences(region.count, 4, workspace) { layer, bytes in
+        try (layer == 0 ? a : b).readFloatScales(region, .inputMajor, into: &bytes, workspace)
+      }
+      result.zeros = region.count
+      result.differingZeros = try differences(region.count, 2, workspace) { layer, bytes in
+        try (layer == 0 ? a : b).readOffsets(region, .inputMajor, into: &bytes, workspace)
+      }
+    }
+    return result
+  }
+
+  /// Reads `count` elements of `size` bytes from both layers and counts those that differ.
+  private func differences(
+    _ count: Int, _ size: Int, _ workspace: Workspace,
+    _ read: (_ layer: Int, _ bytes: inout MutableRawSpan) throws -> Void
+  ) throws -> Int {
+    try workspace.lend(count * size) { first in
+      try read(0, &first)
+      return try workspace.lend(count * size) { second in
+        try read(1, &second)
+        let bytes = Bytes.countDifferences(first.bytes, second.bytes)
+        guard size > 1, bytes > 0 else { return bytes }
+        return (0..<count).count { index in
+          let range = index * size..<(index + 1) * size
+          return Bytes.countDifferences(first.bytes.part(range), second.bytes.part(range)) > 0
+        }
+      }
+    }
+  }
+}

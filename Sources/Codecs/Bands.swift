@@ -1,0 +1,28 @@
+public import Kernels
+
+extension QuantizedForm {
+  /// Cuts the codes into regions of about `bytes` codes that are whole in `order`'s minor axis and
+  /// begin on the alignment of packed words.
+  public func bands(_ order: Order, bytes: Int) -> [Region] {
+    switch order {
+    case .inputMajor:
+      Self.cut(columns, width: rows, bytes).map { Region(rows: 0..<rows, columns: $0) }
+    case .outputMajor:
+      Self.cut(rows, width: columns, bytes).map { Region(rows: $0, columns: 0..<columns) }
+    }
+  }
+
+  private static func cut(_ count: Int, width: Int, _ bytes: Int) -> [Range<Int>] {
+    let wanted = bytes / max(width, 1) / Region.alignment * Region.alignment
+    let step = max(wanted, Region.alignment)
+    return stride(from: 0, to: count, by: step).map { $0..<min($0 + step, count) }
+  }
+}
+
+/// Sizes of bands, in bytes.
+public enum BandSize {
+  /// Where source and target walk the same way: small enough for a core's cache.
+  public static let matched = 1 << 18
+  /// Where one has to be turned: large enough for long runs on disk.
+  public static let turned = 1 << 24
+}

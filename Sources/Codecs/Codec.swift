@@ -1,0 +1,83 @@
+public import Kernels
+public import TensorCore
+
+/// One packed layout: how to know it, read it, write it, and how its configs speak of it.
+///
+/// To add a layout, write one file with a codec and add one line to `Codecs.all`.
+public protocol Codec: Sendable {
+  /// The name users type after `--to`.
+  var name: String { get }
+  /// Modules that may be stored in this layout, by the names of their tensors alone.
+  func candidates(in table: TensorTable) -> [String]
+  /// Reads a candidate's shapes; nil where they belong to another layout. Reads no data. Throws
+  /// `malformed` where parts are missing or misshapen.
+  func claim(_ module: String, in table: TensorTable, declared: Declared) throws -> LayerClaim?
+  /// Opens a claimed layer for reading. Reads `g_idx`, not the codes.
+  func open(_ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?) throws -> any PackedLayer
+  /// Why this layout can't hold a layer; nil where it can.
+  func refusal(of layer: LayerFacts) -> Refusal?
+  /// The tensors that hold a layer in this layout, in bands; only for layers it does not refuse.
+  func parts(of layer: any PackedLayer) throws -> [EncodedPart]
+  /// The scheme of a config in this layout's dialect; nil where it speaks of another layout.
+  func scheme(from config: JSONObject) throws -> Scheme?
+  /// A scheme in this layout's dialect, as its loaders expect it.
+  func config(for scheme: Scheme) throws -> JSONObject
+}
+
+/// What the config of a checkpoint says of one module.
+public struct Declared: Sendable {
+  /// The config; nil where the checkpoint has none.
+  public let scheme: Scheme?
+  /// How the module is quantized; nil where it is to stay dense.
+  public let settings: Scheme.Settings?
+
+  public init(scheme: Scheme?, settings: Scheme.Settings?) {
+    self.scheme = scheme
+    self.settings = settings
+  }
+}
+
+/// All layouts, in the order in which they are tried.
+public enum Codecs {
+  public static let all: [any Codec] = [GPTQ.v1, GPTQ.v2, AWQ()]
+
+  public static func named(_ name: String) -> (any Codec)? {
+    all.first { $0.name == name }
+  }
+}
+
+/// Why a layout can't hold a layer, and what would work instead.
+public struct Refusal: Sendable, Equatable {
+  public let reason: String
+  public let remedy: String
+  public let rule: String?
+
+  public init(_ reason: String, remedy: String, rule: String? = nil) {
+    self.reason = reason
+    self.remedy = remedy
+    self.rule = rule
+  }
+}
+
+/// A tensor to be written, made in bands of its outermost axis.
+public struct EncodedPart: Sendable {
+  /// Fills `bytes` with the given rows of the tensor.
+  public typealias Make =
+    @Sendable (
+      _ rows: Range<Int>, _ bytes: inout MutableRawSpan, _ workspace: Workspace
+    ) throws -> Void
+
+  public let info: TensorInfo
+  /// Bands begin at multiples of this many rows.
+  public let alignment: Int
+  /// The order in which the part walks through the codes of its layer; nil where it has none.
+  public let order: Order?
+  public let make: Make
+
+  public init(info: TensorInfo, alignment: Int, order: Order?, make: @escaping Make) {
+    self.info = info
+    self.alignment = alignment
+    self.order = order
+    self.make = make
+  }
+}

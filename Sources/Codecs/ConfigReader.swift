@@ -1,0 +1,46 @@
+import TensorCore
+
+/// Typed access to a config object: an absent or null key is nil, a wrong type is an error.
+struct ConfigReader {
+  let object: JSONObject
+  let place: String
+
+  init(_ object: JSONObject, at place: String) {
+    self.object = object
+    self.place = place
+  }
+
+  func int(_ keys: [String]) throws -> Int? {
+    try value(keys, "a whole number", \.int)
+  }
+
+  func bool(_ keys: [String]) throws -> Bool? {
+    try value(keys, "true or false", \.bool)
+  }
+
+  func string(_ keys: [String]) throws -> String? {
+    try value(keys, "a string", \.string)
+  }
+
+  /// The first of several spellings of one key.
+  private func value<T>(
+    _ keys: [String], _ expected: String, _ read: (JSON) -> T?
+  ) throws -> T? {
+    for key in keys {
+      guard let json = object[key], !json.isNull else { continue }
+      guard let value = read(json) else { throw wrongType(key, expected) }
+      return value
+    }
+    return nil
+  }
+
+  func wrongType(_ key: String, _ expected: String) -> Failure {
+    Failure(
+      .malformed, at: place, "the key \(key)", expected: expected,
+      found: object[key]?.text() ?? "nothing")
+  }
+
+  func unsupported(_ what: String) -> Failure {
+    Failure(.unsupported, at: place, "\(what) is not read by this version")
+  }
+}

@@ -1,0 +1,127 @@
+public import TensorCore
+
+extension GPTQ {
+  public func scheme(from config: JSONObject) throws -> Scheme? {
+    let reader = ConfigReader(config, at: "quantization config")
+    guard try GPTQDialect.layout(reader) == name else { return nil }
+    let defaults = Scheme.Settings(
+      bits: try reader.int(["bits", "w_bit", "wbits"]) ?? 4,
+      groupSize: try reader.int(["group_size", "q_group_size"]) ?? 128,
+      symmetric: try reader.bool(["sym"]) ?? true,
+      actOrder: try reader.bool(["desc_act"]) ?? false)
+    return Scheme(
+      layout: name, defaults: defaults, overrides: try GPTQDialect.overrides(reader, defaults),
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: GPTQDialect.writer(config))
+  }
+
+  public func config(for scheme: Scheme) throws -> JSONObject {
+    var config = JSONObject([
+      "bits": .integer(scheme.defaults.bits),
+      "group_size": .integer(scheme.defaults.groupSize),
+      "desc_act": .bool(scheme.defaults.actOrder),
+      "sym": .bool(scheme.defaults.symmetric),
+      "lm_head": .bool(scheme.quantizesHead),
+      "quant_method": "gptq",
+      "method": "gptq",
+      "checkpoint_format": .string(name),
+      "format": .string(name),
+      "pack_dtype": "int32",
+    ])
+    let dynamic = GPTQDialect.dynamic(scheme)
+    if !dynamic.members.isEmpty { config["dynamic"] = .object(dynamic) }
+    if let writer = scheme.writer { config["meta"] = ["quantizer": [.string(writer)]] }
+    return config
+  }
+}
+
+/// The GPTQ dialect of `quantization_config` (`Formats/gptq.md`, GPTQ-20 to GPTQ-25).
+private enum GPTQDialect {
+  /// The codec the config speaks of; nil where it speaks of no GPTQ.
+  static func layout(_ reader: ConfigReader) throws -> String? {
+    let config = reader.object
+    guard isGPTQ(config) else { return nil }
+    if config["is_marlin_format"]?.bool == true { throw reader.unsupported("Marlin tiles") }
+    if let packed = config["pack_dtype"]?.string, packed != "int32", packed != "torch.int32" {
+      throw reader.unsupported("pack_dtype \(packed)")
+    }
+    let format = try reader.string(["checkpoint_format", "format"])?.lowercased() ?? "gptq"
+    guard ["gptq", "gptq_v2"].contains(format) else {
+      throw reader.unsupported("checkpoint_format \(format)")
+    }
+    return format
+  }
+
+  /// Early files name no method: bits with `desc_act` can only be AutoGPTQ's.
+  private static func isGPTQ(_ config: JSONObject) -> Bool {
+    if let method = (config["quant_method"] ?? config["method"])?.string {
+      return method.lowercased() == "gptq"
+    }
+    return config["bits"] != nil && config["desc_act"] != nil
+  }
+
+  /// `dynamic`: expression → changed keys; the first that matches wins, `-:` leaves dense.
+  static func overrides(
+    _ reader: ConfigReader, _ defaults: Scheme.Settings
+  ) throws -> [Scheme.Override] {
+    guard let dynamic = reader.object["dynamic"], !dynamic.isNull else { return [] }
+    guard let rules = dynamic.object else { throw reader.wrongType("dynamic", "an object") }
+    return try rules.members.map { rule in
+      let isSkip = rule.key.hasPrefix("-:")
+      let pattern = ModulePattern.regex(
+        isSkip || rule.key.hasPrefix("+:") ? String(rule.key.dropFirst(2)) : rule.key)
+      try pattern.validate(at: reader.place)
+      guard !isSkip else { return Scheme.Override(pattern, nil) }
+      let changes = ConfigReader(rule.value.object ?? JSONObject(), at: "dynamic \(rule.key)")
+      var settings = defaults
+      settings.bits = try changes.int(["bits"]) ?? settings.bits
+      settings.groupSize = try changes.int(["group_size"]) ?? settings.groupSize
+      settings.symmetric = try changes.bool(["sym"]) ?? settings.symmetric
+      settings.actOrder = try changes.bool(["desc_act"]) ?? settings.actOrder
+      return Scheme.Override(pattern, settings)
+    }
+  }
+
+  static func dynamic(_ scheme: Scheme) -> JSONObject {
+    var dynamic = JSONObject()
+    for override in scheme.overrides {
+      let pattern = override.modules.asRegex
+      guard let settings = override.settings else {
+        dynamic["-:" + pattern] = [:]
+        continue
+      }
+      dynamic["+:" + pattern] = [
+        "bits": .integer(settings.bits), "group_size": .integer(settings.groupSize),
+        "sym": .bool(settings.symmetric), "desc_act": .bool(settings.actOrder),
+      ]
+    }
+    return dynamic
+  }
+
+  static func writer(_ config: JSONObject) -> String? {
+    if let version = config["autoround_version"]?.string { return "auto-round:\(version)" }
+    let quantizer = config["meta"]?["quantizer"]
+    return (quantizer?.array?.first ?? quantizer)?.string?.lowercased()
+  }
+}
+
+extension ModulePattern {
+  /// The pattern as an expression that matches from the start of a name.
+  var asRegex: String {
+    switch self {
+    case .regex(let pattern): pattern
+    case .contains(let piece): ".*" + piece.escapedForRegex
+    case .exactly(let name): name.escapedForRegex + "$"
+    }
+  }
+}
+
+extension String {
+  fileprivate var escapedForRegex: String {
+    var text = ""
+    for character in self {
+      if #"\^$.|?*+()[]{}"#.contains(character) { text.append("\\") }
+      text.append(character)
+    }
+    return text
+  }
+}

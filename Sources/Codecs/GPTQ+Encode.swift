@@ -1,0 +1,96 @@
+internal import Kernels
+internal import TensorCore
+
+extension GPTQ {
+  public func parts(of layer: any PackedLayer) throws -> [EncodedPart] {
+    let form = layer.form
+    let bits = form.grid.bits
+    return [
+      try .init(
+        "\(layer.name).qweight", .i32, [form.columns * bits / 32, form.rows],
+        alignment: bits, order: .inputMajor, make: codesMaker(layer)),
+      try .init(
+        "\(layer.name).qzeros", .i32, [form.groups, form.rows * bits / 32],
+        make: zerosMaker(layer)),
+      try .scales("\(layer.name).scales", of: layer),
+      try .init("\(layer.name).g_idx", .i32, [form.columns]) { columns, bytes, _ in
+        for (position, column) in columns.enumerated() {
+          bytes.set(UInt32(form.grouping.group(ofColumn: column)), at: position)
+        }
+      },
+    ]
+  }
+
+  private func codesMaker(_ layer: any PackedLayer) -> EncodedPart.Make {
+    let bits = layer.form.grid.bits
+    return { rows, words, workspace in
+      let region = Region(
+        rows: 0..<layer.form.rows,
+        columns: rows.lowerBound * 32 / bits..<rows.upperBound * 32 / bits)
+      try workspace.lend(region.count) { codes in
+        try layer.readCodes(region, .inputMajor, into: &codes, workspace)
+        WordRows.pack(bits: bits, codes.bytes, columns: layer.form.rows, into: &words)
+      }
+    }
+  }
+
+  /// GPTQ-10: version 1 stores the zero point minus one, which `refusal` has made sure exists.
+  private func zerosMaker(_ layer: any PackedLayer) -> EncodedPart.Make {
+    let bits = layer.form.grid.bits
+    let subtrahend: UInt16 = version == .v1 ? 1 : 0
+    return { groups, words, workspace in
+      try layer.withZeroFields(groups, subtracting: subtrahend, workspace) { fields in
+        BitStream.pack(bits: bits, fields, into: &words)
+      }
+    }
+  }
+}
+
+extension PackedLayer {
+  /// Zero points of whole groups as one byte each, `[group][row]`. Throws `internal` where one
+  /// does not fit, which a refusal must have caught before.
+  func withZeroFields(
+    _ groups: Range<Int>, subtracting subtrahend: UInt16, _ workspace: Workspace,
+    _ body: (RawSpan) throws -> Void
+  ) throws {
+    let region = Region(rows: 0..<form.rows, columns: groups)
+    let limit = UInt16(1) << form.grid.bits
+    try workspace.lend(region.count * 2) { zeros in
+      try readOffsets(region, .inputMajor, into: &zeros, workspace)
+      try workspace.lend(region.count) { fields in
+        for position in 0..<region.count {
+          let field = zeros.bytes.uint16(at: position) &- subtrahend
+          guard field < limit else {
+            throw Failure(.internal, at: name, "a zero point left its field unnoticed")
+          }
+          fields.set(UInt8(truncatingIfNeeded: field), at: position)
+        }
+        try body(fields.bytes)
+      }
+    }
+  }
+}
+
+extension EncodedPart {
+  init(
+    _ name: String, _ dtype: DType, _ dimensions: [Int], alignment: Int = 1, order: Order? = nil,
+    make: @escaping Make
+  ) throws {
+    guard let shape = Shape(dimensions),
+      let info = TensorInfo(name: name, dtype: dtype, shape: shape)
+    else {
+      throw Failure(
+        .cannotRepresent, at: name, "the tensor would be too large", found: "\(dimensions)")
+    }
+    self.init(info: info, alignment: alignment, order: order, make: make)
+  }
+
+  /// The scales of a layer as `[groups, rows]`, in the type they have.
+  static func scales(_ name: String, of layer: any PackedLayer) throws -> EncodedPart {
+    let form = layer.form
+    return try .init(name, form.scaleType, [form.groups, form.rows]) { groups, bytes, workspace in
+      try layer.readScales(
+        Region(rows: 0..<form.rows, columns: groups), .inputMajor, into: &bytes, workspace)
+    }
+  }
+}

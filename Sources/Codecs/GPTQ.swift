@@ -1,0 +1,107 @@
+internal import Kernels
+internal import TensorCore
+
+/// GPTQ as AutoGPTQ defined it and GPTQModel writes it (`Formats/gptq.md`): `qweight` and `qzeros`
+/// in 32-bit words, codes down the rows, 2, 3, 4 and 8 bits.
+///
+/// Version 1 stores zero points minus one, version 2 stores them as they are.
+public struct GPTQ: Codec {
+  public enum Version: Sendable { case v1, v2 }
+
+  public static let v1 = GPTQ(version: .v1)
+  public static let v2 = GPTQ(version: .v2)
+  static let widths = [2, 3, 4, 8]
+
+  let version: Version
+
+  public var name: String { version == .v1 ? "gptq" : "gptq_v2" }
+
+  public func candidates(in table: TensorTable) -> [String] {
+    table.modules(with: "qweight")
+  }
+
+  public func claim(
+    _ module: String, in table: TensorTable, declared: Declared
+  ) throws -> LayerClaim? {
+    // Shapes do not show the version: without a config's word it is 1, as loaders take it.
+    guard (declared.scheme?.layout == "gptq_v2") == (version == .v2),
+      let weight = try QWeight(module, in: table), weight.layout == .gptq
+    else { return nil }
+    return try claim(weight, declared: declared.settings)
+  }
+
+  private func claim(_ weight: QWeight, declared: Scheme.Settings?) throws -> LayerClaim {
+    let bits = try bits(of: weight)
+    let columns = try columns(of: weight, bits: bits)
+    let (size, findings) = try weight.groupSize(columns: columns, declared: declared)
+    return LayerClaim(
+      name: weight.module, layout: name, rows: weight.outputs, columns: columns, bits: bits,
+      groupSize: size, parts: weight.parts,
+      findings: findings + weight.checkBits(bits, declared: declared))
+  }
+
+  /// GPTQ-3: `qzeros` has outputs × bits / 32 words a row, which gives the bits.
+  private func bits(of weight: QWeight) throws -> Int {
+    let words = weight.qzeros.shape[1]
+    for bits in Self.widths where weight.outputs.multiplied(by: bits) == words.multiplied(by: 32) {
+      return bits
+    }
+    throw Failure(
+      .malformed, at: weight.qzeros.place, "the width of the zero points fits no bit width",
+      expected: "\(weight.outputs) fields of 2, 3, 4 or 8 bits a row", found: "\(words) words",
+      rule: "GPTQ-3")
+  }
+
+  /// GPTQ-2: `qweight` has columns × bits / 32 rows.
+  private func columns(of weight: QWeight, bits: Int) throws -> Int {
+    let rows = weight.qweight.shape[0]
+    guard let total = rows.multiplied(by: 32), total % bits == 0 else {
+      throw Failure(
+        .malformed, at: weight.qweight.place, "codes do not fill the words",
+        expected: "a multiple of \(bits) words down each column", found: "\(rows)", rule: "GPTQ-2")
+    }
+    guard let index = weight.groupIndex else { return total / bits }
+    guard index.dtype == .i32, index.shape.dimensions == [total / bits] else {
+      throw Failure(
+        .malformed, at: index.place, "the group index doesn't fit qweight",
+        expected: "I32 [\(total / bits)]", found: "\(index.dtype) \(index.shape)", rule: "GPTQ-5")
+    }
+    return total / bits
+  }
+
+  public func open(
+    _ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?
+  ) throws -> any PackedLayer {
+    let known = ZeroRule.known(writer: scheme?.writer, bits: claim.bits)
+    return try GPTQLayer(
+      claim, zeroRule: version == .v2 ? .stored : known ?? assume ?? .mask,
+      isSettled: version == .v2 || known != nil || assume != nil)
+  }
+
+  public func refusal(of layer: LayerFacts) -> Refusal? {
+    let form = layer.form
+    let bits = form.grid.bits
+    guard Self.widths.contains(bits) else {
+      return Refusal("GPTQ has no \(bits)-bit codes", remedy: "bits 2, 3, 4 or 8", rule: "GPTQ-3")
+    }
+    guard form.rows * bits % 32 == 0 && form.columns * bits % 32 == 0 else {
+      return Refusal(
+        "\(form.rows) × \(form.columns) codes of \(bits) bits do not fill 32-bit words",
+        remedy: "a layout with padded rows", rule: "GPTQ-2")
+    }
+    let fields = version == .v1 ? 1...(1 << bits) - 1 : 0...(1 << bits) - 1
+    guard fields.contains(layer.zeros.lowerBound) && fields.contains(layer.zeros.upperBound) else {
+      let zero = fields.contains(layer.zeros.lowerBound) ? layer.zeros.upperBound : 0
+      let fitsV2 = version == .v1 && zero == 0
+      return Refusal(
+        "a zero point of \(zero) has no safe form in \(name)",
+        remedy: fitsV2 ? "--to gptq_v2 holds it" : "no GPTQ version holds it",
+        rule: version == .v1 ? "GPTQ-11" : "GPTQ-10")
+    }
+    guard form.scaleType == .f16 || form.scaleType == .bf16 else {
+      return Refusal(
+        "scales are \(form.scaleType)", remedy: "F16 or BF16 scales", rule: "GPTQ-2")
+    }
+    return nil
+  }
+}

@@ -1,0 +1,40 @@
+import Kernels
+import TensorCore
+
+extension Tensor {
+  /// Reads a region of a `[groups, rows]` tensor of scales, in either order.
+  func readGroupRows(
+    _ region: Region, _ order: Order, columns: Int, into values: inout MutableRawSpan,
+    _ workspace: Workspace
+  ) throws {
+    let size = dtype.bits / 8
+    try workspace.lend(region.count * size) { rectangle in
+      try readRectangle(
+        into: &rectangle, rows: region.columns, rowBytes: columns * size,
+        run: region.rows.lowerBound * size..<region.rows.upperBound * size)
+      rectangle.move(into: &values, region, order, size: size)
+    }
+  }
+}
+
+extension MutableRawSpan {
+  /// Copies a `[group][row]` rectangle of 2- or 4-byte elements to `target`, turned where `order`
+  /// asks for `[row][group]`.
+  func move(into target: inout MutableRawSpan, _ region: Region, _ order: Order, size: Int = 2) {
+    let (groups, rows) = (region.columns.count, region.rows.count)
+    switch order {
+    case .inputMajor: target.copy(from: bytes)
+    case .outputMajor where size == 2:
+      Transpose.halves(bytes, rows: groups, columns: rows, into: &target)
+    case .outputMajor:
+      Transpose.words(bytes, rows: groups, columns: rows, into: &target)
+    }
+  }
+
+  /// Adds `constant` to every 32-bit word, modulo 2^32.
+  mutating func addToWords(_ constant: UInt32) {
+    for index in 0..<byteCount / 4 {
+      set(bytes.uint32(at: index) &+ constant, at: index)
+    }
+  }
+}

@@ -1,0 +1,76 @@
+public import Kernels
+public import TensorCore
+
+/// One quantized linear layer as a checkpoint stores it, open for reading in bands.
+///
+/// A layer knows its form; its numbers are read a region at a time, so memory depends on the
+/// region and never on the layer. All methods may be called from many threads, each with its own
+/// `Workspace`. Regions start on multiples of 32 rows and columns (`Region.alignment`), where the
+/// packed words of every layout begin anew, and end there or at the edge.
+public protocol PackedLayer: Sendable {
+  /// What the headers told about the layer.
+  var claim: LayerClaim { get }
+  var form: QuantizedForm { get }
+  /// The order in which codes lie on disk; regions read in the other one are transposed.
+  var order: Order { get }
+  /// Reads the codes of a region, one byte each, in `order`. Throws `io`.
+  func readCodes(
+    _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
+  ) throws
+  /// Reads scales (region of rows × groups) in their stored type. Throws `io`.
+  func readScales(
+    _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
+  ) throws
+  /// Reads offsets (region of rows × groups): `UInt16` zero points for `Offset.integer`.
+  func readOffsets(
+    _ region: Region, _ order: Order, into offsets: inout MutableRawSpan, _ workspace: Workspace
+  ) throws
+  /// Zero-point fields whose meaning the file does not settle (GPTQ-12). Reads all zero points.
+  func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int
+}
+
+extension Region {
+  /// Band boundaries are multiples of this.
+  public static let alignment = 32
+}
+
+extension PackedLayer {
+  public var name: String { claim.name }
+
+  public func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int { 0 }
+}
+
+/// What names, shapes and the config say about one packed layer, without reading its data.
+public struct LayerClaim: Sendable {
+  /// The module's path, such as `model.layers.0.mlp.down_proj`.
+  public let name: String
+  /// The layout, by the name of its codec.
+  public let layout: String
+  /// Outputs and inputs.
+  public let rows: Int
+  public let columns: Int
+  public let bits: Int
+  /// Columns that share a scale; equal to `columns` where there is one group.
+  public let groupSize: Int
+  /// The tensors that make up the layer, by part name (`qweight`, `scales`, …).
+  public let parts: [String: Tensor]
+  /// Disagreements between the config and the tensors, and broken rules that do not stop reading.
+  public let findings: [Finding]
+
+  public init(
+    name: String, layout: String, rows: Int, columns: Int, bits: Int, groupSize: Int,
+    parts: [String: Tensor], findings: [Finding] = []
+  ) {
+    self.name = name
+    self.layout = layout
+    self.rows = rows
+    self.columns = columns
+    self.bits = bits
+    self.groupSize = groupSize
+    self.parts = parts
+    self.findings = findings
+  }
+
+  public var groups: Int { columns.dividedRoundingUp(by: groupSize) }
+  public var byteCount: Int { parts.values.reduce(0) { $0 + $1.byteCount } }
+}

@@ -1,0 +1,106 @@
+import Kernels
+import TensorCore
+
+/// The tensors of a module that has a `qweight`, and which layout their shapes allow.
+///
+/// GPTQ and AWQ share their part names; only shapes tell them apart (`Formats/gptq.md`, GPTQ-2).
+struct QWeight {
+  enum Layout { case gptq, awqGEMM }
+
+  let module: String
+  let qweight: Tensor
+  let qzeros: Tensor
+  let scales: Tensor
+  let groupIndex: Tensor?
+  let layout: Layout
+
+  /// nil where the module's shapes belong to another layout. Throws `malformed` where a partner
+  /// is missing or misshapen.
+  init?(_ module: String, in table: TensorTable) throws {
+    guard let qweight = table["\(module).qweight"], qweight.dtype == .i32 else { return nil }
+    func partner(_ part: String) throws -> Tensor {
+      guard let tensor = table["\(module).\(part)"] else {
+        throw Failure(
+          .malformed, at: qweight.source.path, "layer \(module) is incomplete",
+          expected: "a tensor \(module).\(part) beside its qweight", found: "none", rule: "GPTQ-1")
+      }
+      return tensor
+    }
+    let scales = try partner("scales")
+    guard let words = qweight.shape.matrix, let (groups, outputs) = scales.shape.matrix else {
+      throw Failure(
+        .malformed, at: qweight.place, "the shape of a packed tensor", expected: "two dimensions",
+        found: "qweight \(qweight.shape), scales \(scales.shape)", rule: "GPTQ-2")
+    }
+    if words.columns == outputs {
+      layout = .gptq
+    } else if words.columns.multiplied(by: 8) == outputs {
+      layout = .awqGEMM
+    } else {
+      return nil
+    }
+    self.module = module
+    self.qweight = qweight
+    self.scales = scales
+    qzeros = try partner("qzeros")
+    groupIndex = table["\(module).g_idx"]
+    try checkParts(groups: groups)
+  }
+
+  private func checkParts(groups: Int) throws {
+    guard groups > 0, scales.shape[1] > 0, qweight.shape.count > 0 else {
+      throw Failure(.malformed, at: qweight.place, "the layer is empty", rule: "GPTQ-2")
+    }
+    guard qzeros.dtype == .i32, qzeros.shape.matrix?.rows == groups else {
+      throw Failure(
+        .malformed, at: qzeros.place, "zero points don't fit the scales",
+        expected: "I32 [\(groups), …]", found: "\(qzeros.dtype) \(qzeros.shape)", rule: "GPTQ-2")
+    }
+    guard [.f16, .bf16, .f32].contains(scales.dtype) else {
+      throw Failure(
+        .malformed, at: scales.place, "the type of the scales", expected: "F16, BF16 or F32",
+        found: scales.dtype.rawValue, rule: "GPTQ-2")
+    }
+  }
+
+  var groups: Int { scales.shape[0] }
+  var outputs: Int { scales.shape[1] }
+
+  /// The group size by the shapes and the config's word, and what there is to say about it.
+  func groupSize(
+    columns: Int, declared: Scheme.Settings?
+  ) throws -> (size: Int, findings: [Finding]) {
+    if let declared {
+      let size = declared.groupSize == -1 ? columns : declared.groupSize
+      if size > 0, columns.dividedRoundingUp(by: size) == groups { return (size, []) }
+    }
+    guard columns % groups == 0 else {
+      throw Failure(
+        .malformed, at: scales.place, "the number of groups",
+        expected: declared.map { "groups of \($0.groupSize) over \(columns) columns" }
+          ?? "a number that divides \(columns) columns",
+        found: "\(groups)", rule: "GPTQ-4")
+    }
+    let size = columns / groups
+    guard let declared else { return (size, []) }
+    let failure = Failure(
+      .malformed, at: module, "the config and the tensors disagree on group_size",
+      expected: "\(declared.groupSize)", found: "\(size)", rule: "GPTQ-4")
+    return (size, [Finding(.error, failure, names: [module])])
+  }
+
+  /// A finding where the config declares another bit width than the shapes give.
+  func checkBits(_ bits: Int, declared: Scheme.Settings?) -> [Finding] {
+    guard let declared, declared.bits != bits else { return [] }
+    let failure = Failure(
+      .malformed, at: module, "the config and the tensors disagree on bits",
+      expected: "\(declared.bits)", found: "\(bits)", rule: "GPTQ-3")
+    return [Finding(.error, failure, names: [module])]
+  }
+
+  var parts: [String: Tensor] {
+    var parts = ["qweight": qweight, "qzeros": qzeros, "scales": scales]
+    parts["g_idx"] = groupIndex
+    return parts
+  }
+}

@@ -1,0 +1,24 @@
+/// Names of tensors and files are told apart and sorted by their UTF-8 bytes, as the formats do.
+/// Swift's own `==` and `<` take canonically equivalent spellings (`é` as one scalar or two) as one.
+extension String {
+  func precedesBytewise(_ other: String) -> Bool {
+    utf8.lexicographicallyPrecedes(other.utf8)
+  }
+
+  func equalsBytewise(_ other: String) -> Bool {
+    utf8.elementsEqual(other.utf8)
+  }
+}
+
+extension RandomAccessCollection where Index == Int {
+  /// The first element whose name is not before `name`, in a collection sorted by name bytewise.
+  /// O(log n).
+  func position(of name: String, by key: (Element) -> String) -> Int? {
+    var (low, high) = (startIndex, endIndex)
+    while low < high {
+      let middle = low + (high - low) / 2
+      if key(self[middle]).precedesBytewise(name) { low = middle + 1 } else { high = middle }
+    }
+    return low < endIndex && key(self[low]).equalsBytewise(name) ? low : nil
+  }
+}

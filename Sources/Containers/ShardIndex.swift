@@ -1,0 +1,89 @@
+public import TensorCore
+
+/// A `*.safetensors.index.json`: which file of a folder holds each tensor (`Formats/shard-index.md`).
+public struct ShardIndex: Sendable {
+  /// One line of the weight map.
+  public struct Entry: Sendable, Equatable {
+    public let tensor: String
+    public let file: String
+  }
+
+  /// The file the index was read from.
+  public let path: String
+  /// What stands under `metadata`; empty where it is absent.
+  public let metadata: JSONObject
+  /// The weight map, sorted by tensor name bytewise.
+  public let entries: [Entry]
+  /// The shards it names, each once, sorted bytewise.
+  public let files: [String]
+
+  /// Reads and checks one index on its own; no shard is opened. O(n log n).
+  ///
+  /// Throws `malformed` with SI-1 … SI-3 or a JSON rule, `io`.
+  public init(path: String) throws {
+    let limits = JSONLimits.config
+    let bytes = try FileSystem.contents(of: path, limit: limits.maxBytes)
+    try self.init(parsing: bytes, at: path, limits: limits)
+  }
+
+  init(parsing bytes: [UInt8], at path: String, limits: JSONLimits = .config) throws {
+    let top = try JSON(parsing: bytes, at: path, limits: limits)
+    guard let map = top["weight_map"]?.object else {
+      throw Failure(
+        .malformed, at: path, "not a shard index", expected: "an object with a \"weight_map\"",
+        rule: "SI-1")
+    }
+    guard let metadata = Self.metadata(top["metadata"]) else {
+      throw Failure(.malformed, at: path, "\"metadata\" is not an object", rule: "SI-1")
+    }
+    self.path = path
+    self.metadata = metadata
+    entries = try map.members.map { member in
+      guard let file = member.value.string else {
+        throw Failure(
+          .malformed, at: path, "the shard of \"\(member.key)\" is not a string", rule: "SI-1")
+      }
+      return Entry(tensor: member.key, file: file)
+    }.sorted { $0.tensor.precedesBytewise($1.tensor) }
+    files = Self.distinct(entries)
+    for file in files { try Self.check(file, at: path) }
+  }
+
+  /// `metadata.total_size`: bytes of all tensors together, as the writer counted; nil where absent.
+  public var totalSize: JSON? { metadata["total_size"] }
+
+  /// The shard named for a tensor. O(log n).
+  public subscript(tensor: String) -> String? {
+    entries.position(of: tensor, by: \.tensor).map { entries[$0].file }
+  }
+
+  private static func metadata(_ value: JSON?) -> JSONObject? {
+    guard let value, !value.isNull else { return JSONObject() }
+    return value.object
+  }
+
+  private static func distinct(_ entries: [Entry]) -> [String] {
+    var files: [String] = []
+    for file in entries.map(\.file).sorted(by: { $0.precedesBytewise($1) })
+    where files.last.map({ !$0.equalsBytewise(file) }) ?? true {
+      files.append(file)
+    }
+    return files
+  }
+
+  /// SI-2, SI-3: a shard is a plain `.safetensors` name beside the index, so that an index can't
+  /// reach out of its folder.
+  private static func check(_ file: String, at path: String) throws {
+    guard !file.utf8.contains(UInt8(ascii: "/")), !file.utf8.contains(0), file != ".." else {
+      throw Failure(
+        .malformed, at: path, "a shard outside of the folder", expected: "a plain file name",
+        found: "\"\(file)\"", rule: "SI-2")
+    }
+    guard file.hasSuffix(".safetensors"), file.utf8.count <= 255 else {
+      throw Failure(
+        .malformed, at: path, "a shard's name is not that of a safetensors file",
+        expected: "a name of at most 255 bytes that ends in .safetensors", found: "\"\(file)\"",
+        rule: "SI-3")
+    }
+  }
+}
