@@ -123,7 +123,10 @@ AVX2 static void extremes(const void *bytes, size_t count, uint8_t *minimum, uin
   uint8_t lanes[64];
   store(lanes, low);
   store(lanes + 32, high);
-  plain_extremes(lanes, 64, minimum, maximum);
+  for (size_t lane = 0; lane < 32; lane++) {
+    *minimum = lanes[lane] < *minimum ? lanes[lane] : *minimum;
+    *maximum = lanes[lane + 32] > *maximum ? lanes[lane + 32] : *maximum;
+  }
   plain_extremes(from + i, count - i, minimum, maximum);
 }
 
