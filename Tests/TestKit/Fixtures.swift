@@ -1,5 +1,12 @@
-internal import Glibc
-public import TensorCore
+import TensorCore
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#elseif canImport(Darwin)
+  internal import Darwin
+#endif
 
 /// Where tests find their files.
 public enum Fixtures {
