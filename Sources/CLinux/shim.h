@@ -1,5 +1,5 @@
-// Linux calls that the C library hides from Swift behind feature macros. Each wrapper answers -1
-// with ENOSYS elsewhere, and every caller has a portable way to go on.
+// A Linux call that the C library hides from Swift behind a feature macro. It answers -1 with ENOSYS
+// elsewhere, and its caller has a portable way to go on.
 #ifndef CLINUX_SHIM_H
 #define CLINUX_SHIM_H
 #include <errno.h>
@@ -9,7 +9,6 @@
 #ifdef __linux__
 extern long copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
                             unsigned flags);
-extern int sync_file_range(int descriptor, int64_t offset, int64_t length, unsigned flags);
 #endif
 
 /// Copies inside the kernel, moving both offsets; the number of bytes, 0 at the end, or -1.
@@ -17,16 +16,6 @@ static inline long nibble_copy_range(int in, int64_t *in_offset, int out, int64_
                                      size_t length) {
 #ifdef __linux__
   return copy_file_range(in, in_offset, out, out_offset, length, 0);
-#else
-  errno = ENOSYS;
-  return -1;
-#endif
-}
-
-/// Starts writing dirty pages of a range to disk without waiting for them.
-static inline int nibble_start_writeback(int descriptor, int64_t offset, int64_t length) {
-#ifdef __linux__
-  return sync_file_range(descriptor, offset, length, 2 /* SYNC_FILE_RANGE_WRITE */);
 #else
   errno = ENOSYS;
   return -1;

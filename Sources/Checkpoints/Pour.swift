@@ -54,9 +54,6 @@ struct Pour {
       let band = bands[index]
       let file = files[band.shard]
       try write(band, to: file, workspace)
-      if plan.options.sync {
-        file.startWriteback(band.offset..<band.offset + band.byteCount)
-      }
       let isLast = left.withLock { counts in
         counts[band.shard] -= 1
         return counts[band.shard] == 0

@@ -92,11 +92,6 @@ public final class OutputFile: Sendable {
     }
   }
 
-  /// Tells the system to start writing `range` to disk, so that the final flush finds little left.
-  public func startWriteback(_ range: Range<Int>) {
-    _ = nibble_start_writeback(descriptor, Int64(range.lowerBound), Int64(range.count))
-  }
-
   /// Cuts the file to `byteCount`, flushes it where `sync`, and gives it its name.
   public func commit(byteCount: Int, sync: Bool) throws {
     guard ftruncate(descriptor, off_t(byteCount)) == 0 else { throw Failure.system("cut", path) }
