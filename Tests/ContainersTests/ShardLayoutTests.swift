@@ -27,6 +27,20 @@ import Testing
     }
   }
 
+  /// The example of the page, all three files.
+  @Test func exampleIsWrittenByteForByte() throws {
+    let folder = "shard-index/valid/two-shards/"
+    let tensors = try ShardedTensors(opening: Fixtures.path(folder)).tensors.map(\.info)
+    let layout = try ShardLayout(tensors: tensors, metadata: ["format": "pt"], maxShardBytes: 5)
+    let index = try FileSystem.contents(of: Fixtures.path(folder + layout.indexName), limit: 1000)
+    #expect(layout.index == index)
+    for shard in layout.shards {
+      let file = try FileSystem.contents(of: Fixtures.path(folder + shard.name), limit: 1000)
+      #expect(file.starts(with: shard.layout.header))
+      #expect(file.count == shard.layout.byteCount)
+    }
+  }
+
   @Test func sizesAbove32BitsAreCounted() throws {
     let layout = try ShardLayout(
       tensors: tensors([3 << 32, 3 << 32, 1 << 31, 1 << 31]), maxShardBytes: 5_000_000_000)
