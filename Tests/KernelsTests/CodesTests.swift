@@ -6,7 +6,7 @@ import Testing
 struct CodesTests {
   @Test("streams of every width and length", arguments: Processor.levels.map(\.name), 1...8)
   func streams(level: String, bits: Int) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x51 + UInt64(bits))
     for count in sizes + [1001] {
       for fill in Fill.allCases {
@@ -41,7 +41,7 @@ struct CodesTests {
 
   @Test("word rows of every width and shape", arguments: Processor.levels.map(\.name), 1...8)
   func rows(level: String, bits: Int) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x52 + UInt64(bits))
     for columns in [0, 1, 2, 7, 31, 63, 64, 65, 127, 128, 129, 200] {
       for units in [0, 1, 2] {
@@ -66,7 +66,7 @@ struct CodesTests {
 
   @Test("interleaved words of every count", arguments: Processor.levels.map(\.name))
   func interleaved(level: String) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x53)
     for count in sizes {
       for fill in Fill.allCases {
