@@ -10,6 +10,8 @@ public struct ConversionReport: Sendable {
   /// Tensors that were carried over, all of them compared byte for byte.
   public let carriedTensors: Int
   public let byteCount: Int
+  /// When all was written and reading it back began.
+  public let proofBegan: ContinuousClock.Instant
 
   public var codes: Int { layers.reduce(0) { $0 + $1.codes } }
   public var scales: Int { layers.reduce(0) { $0 + $1.scales } }
@@ -47,6 +49,7 @@ extension ConversionPlan {
   private func prove(
     at staging: String, named path: String, progress: @escaping @Sendable (Int, Int) -> Void
   ) throws -> ConversionReport {
+    let began = ContinuousClock.now
     let output = try Checkpoint(opening: staging)
     if let finding = output.findings.first(where: { $0.severity == .error }) {
       throw finding.failure
@@ -66,7 +69,8 @@ extension ConversionPlan {
     }
     let carried = try proveCarried(in: output)
     return ConversionReport(
-      path: path, layers: results, carriedTensors: carried, byteCount: shards.totalSize)
+      path: path, layers: results, carriedTensors: carried, byteCount: shards.totalSize,
+      proofBegan: began)
   }
 
   private func proveCarried(in output: Checkpoint) throws -> Int {

@@ -1,7 +1,30 @@
 import ArgumentParser
+import Checkpoints
 
 @main
 struct Nibble: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "nibble", abstract: "x", version: "0.1.0")
+    commandName: "nibble",
+    abstract: "Opens quantized model checkpoints, shows what is in them, and moves them between "
+      + "layouts without changing a bit.",
+    discussion: """
+      A PATH is a checkpoint folder, a .safetensors file or a *.safetensors.index.json.
+
+      Exit codes: 0 fine, 2 usage, 3 the numbers differ, 4 malformed file, 5 unsupported, \
+      6 the target can't hold these numbers, 7 input/output, 8 device, 70 internal error.
+      """,
+    version: Release.version,
+    subcommands: [
+      Inspect.self, Convert.self, Verify.self, Diff.self, Doctor.self, Bench.self,
+    ])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try Processor.checkEnvironment()
+      try command.run()
+    } catch {
+      Exit.now(after: error, json: CommandLine.arguments.contains("--json"))
+    }
+  }
 }

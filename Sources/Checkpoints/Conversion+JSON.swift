@@ -1,0 +1,51 @@
+import Codecs
+import Containers
+import Kernels
+import TensorCore
+
+extension ConversionPlan {
+  public var json: JSON {
+    [
+      "source": .string(source.path),
+      "to": .string(options.target),
+      "scheme": scheme.json,
+      "files": .array(
+        shards.shards.map {
+          ["name": .string($0.name), "bytes": .integer($0.layout.byteCount)]
+        }),
+      "tensors": .array(outputs.map(\.json)),
+      "side_files": .strings(sideFiles.carried),
+      "left_behind": .array(
+        sideFiles.left.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
+      "configs": .strings(configs.map(\.name)),
+    ]
+  }
+}
+
+extension ConversionPlan.Output {
+  var json: JSON {
+    let origin: (how: String, from: String) =
+      switch recipe {
+      case .copy(let tensor): ("copied", tensor.name)
+      case .encode(_, let layer): ("encoded", layer.name)
+      }
+    return [
+      "name": .string(info.name), "dtype": .string(info.dtype.rawValue),
+      "shape": .array(info.shape.dimensions.map { .integer($0) }),
+      "bytes": .integer(info.byteCount), "how": .string(origin.how), "from": .string(origin.from),
+    ]
+  }
+}
+
+extension ConversionReport {
+  public var json: JSON {
+    [
+      "output": .string(path), "lossless": .bool(layers.allSatisfy(\.isEqual)),
+      "codes": .integer(codes), "scales": .integer(scales), "zeros": .integer(zeros),
+      "differing": .integer(
+        layers.reduce(0) { $0 + $1.differingCodes + $1.differingScales + $1.differingZeros }),
+      "carried_tensors": .integer(carriedTensors), "bytes": .integer(byteCount),
+      "layers": .array(layers.map(\.json)),
+    ]
+  }
+}

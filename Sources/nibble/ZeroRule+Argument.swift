@@ -1,0 +1,13 @@
+public import ArgumentParser
+public import Checkpoints
+
+extension ZeroRule: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let rule = ZeroRule(rawValue: argument), ZeroRule.assumable.contains(rule) else {
+      return nil
+    }
+    self = rule
+  }
+
+  public static var allValueStrings: [String] { assumable.map(\.rawValue) }
+}
