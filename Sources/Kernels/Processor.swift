@@ -1,5 +1,5 @@
 internal import CKernels
-internal import TensorCore
+public import TensorCore
 
 /// What the machine can do, and which of it the kernels use.
 public enum Processor {
@@ -17,10 +17,7 @@ public enum Processor {
     public var description: String { name }
 
     /// The fastest level this processor can run, or the one the environment caps it to.
-    public static let best: Level = {
-      let cap = levels.firstIndex { $0.name == requestedName } ?? levels.count - 1
-      return levels[cap]
-    }()
+    public static let best = (try? level(named: requestedName)) ?? fastest
   }
 
   /// Every level this processor can run, from the slowest (`plain`) to the fastest.
@@ -43,13 +40,20 @@ public enum Processor {
   /// The cores this process may run on, at least one.
   public static let cores = max(1, ck_processor_cores())
 
-  /// Throws a usage failure if the environment asks for a level this processor does not have.
-  public static func checkEnvironment() throws {
-    guard let name = requestedName, !levels.contains(where: { $0.name == name }) else { return }
+  /// The level of that name, without one the fastest. Throws `usage` if this processor has none.
+  public static func level(named name: String?) throws(Failure) -> Level {
+    guard let name else { return fastest }
+    if let level = levels.first(where: { $0.name == name }) { return level }
     throw Failure(
       .usage, at: variable, "no such level on this processor",
       expected: levels.map(\.name).joined(separator: " or "), found: name)
   }
 
+  /// Throws `usage` if the environment asks for a level this processor does not have.
+  public static func checkEnvironment() throws(Failure) {
+    _ = try level(named: requestedName)
+  }
+
+  private static let fastest = levels[levels.count - 1]
   private static let requestedName = environment(variable)
 }

@@ -7,7 +7,7 @@ import Testing
 struct BytesTests {
   @Test("transposes of every shape", arguments: Processor.levels.map(\.name), [1, 2, 4])
   func transposes(level: String, size: Int) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x54)
     for rows in sides {
       for columns in sides {
@@ -30,7 +30,7 @@ struct BytesTests {
 
   @Test("differences, extremes, shifts and histograms", arguments: Processor.levels.map(\.name))
   func passes(level: String) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x55)
     for count in sizes + [1000] {
       for fill in Fill.allCases {
@@ -58,7 +58,7 @@ struct BytesTests {
 
   @Test("one different byte is seen wherever it is", arguments: Processor.levels.map(\.name))
   func oneDifference(level: String) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     let same = [UInt8](repeating: 7, count: 100)
     #expect(Bytes.allEqual(same.rawSpan, to: 7, on: level) == true)
     #expect(Bytes.allEqual(same.rawSpan, to: 8, on: level) == false)

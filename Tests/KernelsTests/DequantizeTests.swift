@@ -16,7 +16,7 @@ struct DequantizeTests {
 
   @Test("a scale and a zero for each column", arguments: Processor.levels.map(\.name))
   func affineRows(level: String) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x56)
     for columns in sizes {
       for (rows, difficult) in [(0, false), (1, true), (3, false), (5, true)] {
@@ -37,9 +37,9 @@ struct DequantizeTests {
 
   @Test(
     "a scale and a zero, a term or a table for each run", arguments: Processor.levels.map(\.name),
-    [1, 5, 8, 16, 32, 33, 64, 128, 1000, .max])
+    [1, 5, 8, 32, 33, 128, .max])
   func runs(level: String, group: Int) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x57)
     for count in sizes {
       for difficult in [false, true] {

@@ -7,7 +7,7 @@ import Testing
 struct FloatStatisticsTests {
   @Test("every count and every kind of value", arguments: Processor.levels.map(\.name))
   func counts(level: String) throws {
-    let level = try #require(Processor.levels.first { $0.name == level })
+    let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x60)
     for count in sizes + [5000] {
       let kinds: [[Float]] = [

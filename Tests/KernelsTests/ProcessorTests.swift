@@ -1,4 +1,5 @@
 import Kernels
+import TensorCore
 import Testing
 
 @Suite("Levels of the processor")
@@ -12,5 +13,15 @@ struct ProcessorTests {
     if Processor.levels.contains(where: { $0.name == "avx2" }) {
       #expect(Processor.flags.contains("avx2") && Processor.flags.contains("f16c"))
     }
+  }
+
+  @Test("a level is found by its name, and an unknown name is refused")
+  func names() throws {
+    for level in Processor.levels {
+      #expect(try Processor.level(named: level.name).name == level.name)
+    }
+    #expect(try Processor.level(named: nil).name == Processor.levels.last?.name)
+    #expect(throws: Failure.self) { try Processor.level(named: "mmx") }
+    #expect(throws: Never.self) { try Processor.checkEnvironment() }
   }
 }

@@ -16,7 +16,7 @@ public func fenced<E>(
 ) throws(E) -> [UInt8]? {
   let from = FencedMemory(count: source.count)
   let to = FencedMemory(count: count)
-  for (index, byte) in source.enumerated() { unsafe from.bytes[index] = byte }
+  unsafe from.bytes.copyBytes(from: source)
   defer { withExtendedLifetime((from, to)) {} }
   // SAFETY: both blocks live until the end of this function.
   let input = unsafe UnsafeRawBufferPointer(from.bytes)
@@ -48,7 +48,8 @@ private final class FencedMemory {
   }
 
   var guardIsIntact: Bool {
-    unsafe pages[..<(pages.count - Self.pageSize - bytes.count)].allSatisfy { $0 == 0xA5 }
+    let end = unsafe pages.count - Self.pageSize - bytes.count
+    return unsafe pages[end - Self.guardCount..<end].allSatisfy { $0 == 0xA5 }
   }
 
   deinit {

@@ -1,9 +1,12 @@
 extension Reference {
   /// The `count` codes of a stream: code i is in bits [bits·i, bits·i + bits).
   public static func unpackStream(bits: Int, _ stream: [UInt8], count: Int) -> [UInt8] {
-    (0..<count).map { code in
-      (0..<bits).reduce(0) { $0 | bit(code * bits + $1, of: stream) << UInt8($1) }
+    var codes = [UInt8](repeating: 0, count: count)
+    for position in 0..<count * bits {
+      let value = stream[position / 8] >> UInt8(position % 8) & 1
+      codes[position / bits] |= value << UInt8(position % bits)
     }
+    return codes
   }
 
   /// The stream of the low `bits` bits of each code, filled up with zeros to a whole byte.
@@ -14,10 +17,6 @@ extension Reference {
       stream[position / 8] |= value << UInt8(position % 8)
     }
     return stream
-  }
-
-  private static func bit(_ position: Int, of stream: [UInt8]) -> UInt8 {
-    stream[position / 8] >> UInt8(position % 8) & 1
   }
 
   /// words [rows][columns] of four bytes -> codes [rows · 32 / bits][columns], each column a stream.
@@ -61,11 +60,13 @@ extension Reference {
   public static func transpose(
     _ source: [UInt8], rows: Int, columns: Int, size: Int
   ) -> [UInt8] {
-    (0..<columns).flatMap { column in
-      (0..<rows).flatMap { row in
+    var target: [UInt8] = []
+    for column in 0..<columns {
+      for row in 0..<rows {
         let start = (row * columns + column) * size
-        return source[start..<start + size]
+        target += source[start..<start + size]
       }
     }
+    return target
   }
 }
