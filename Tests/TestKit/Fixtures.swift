@@ -1,5 +1,5 @@
 internal import Glibc
-public import TensorCore
+internal import TensorCore
 
 /// Where tests find their files.
 public enum Fixtures {
