@@ -11,6 +11,10 @@
 void ck_fill_plain_codes(ck_kernels *table);
 void ck_fill_plain_bytes(ck_kernels *table);
 void ck_fill_plain_floats(ck_kernels *table);
+void ck_fill_avx2_streams(ck_kernels *table);
+void ck_fill_avx2_rows(ck_kernels *table);
+void ck_fill_avx2_bytes(ck_kernels *table);
+void ck_fill_avx2_floats(ck_kernels *table);
 
 static inline uint32_t load_u32(const uint8_t *from) {
   uint32_t value;
@@ -38,19 +42,10 @@ static inline void store_f32(uint8_t *to, float value) { memcpy(to, &value, 4); 
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-// Word rows after which a stream of `bits` wide codes is at a word boundary again.
-static inline size_t word_rows_per_unit(unsigned bits) {
-  static const uint8_t rows[9] = {0, 1, 1, 3, 1, 5, 3, 7, 1};
-  return rows[bits];
-}
-
 void plain_stream_unpack(unsigned bits, const void *words, void *codes, size_t count);
 void plain_stream_pack(unsigned bits, const void *codes, void *words, size_t count);
-// A range of columns [first, end) of matrices that have `columns` of them.
-void plain_rows_unpack_part(unsigned bits, const uint8_t *words, uint8_t *codes, size_t rows,
-                            size_t columns, size_t first, size_t end);
-void plain_rows_pack_part(unsigned bits, const uint8_t *codes, uint8_t *words, size_t rows,
-                          size_t columns, size_t first, size_t end);
+void plain_rows_unpack(unsigned bits, const void *words, void *codes, size_t rows, size_t columns);
+void plain_rows_pack(unsigned bits, const void *codes, void *words, size_t rows, size_t columns);
 void plain_interleaved_unpack(const void *words, void *codes, size_t count);
 void plain_interleaved_pack(const void *codes, void *words, size_t count);
 void plain_transpose_1(const void *source, void *target, size_t rows, size_t columns);

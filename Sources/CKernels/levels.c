@@ -16,9 +16,26 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_floats(table);
 }
 
+#if defined(__x86_64__)
+static void fill_avx2(ck_kernels *table) {
+  table->name = "avx2";
+  ck_fill_avx2_streams(table);
+  ck_fill_avx2_rows(table);
+  ck_fill_avx2_bytes(table);
+  ck_fill_avx2_floats(table);
+}
+#endif
+
 __attribute__((constructor)) static void fill_tables(void) {
   fill_plain(&tables[0]);
   table_count = 1;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("f16c")) return;
+  tables[1] = tables[0];
+  fill_avx2(&tables[1]);
+  table_count = 2;
+#endif
 }
 
 size_t ck_level_count(void) { return table_count; }

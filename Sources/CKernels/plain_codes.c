@@ -39,53 +39,41 @@ void plain_stream_pack(unsigned bits, const void *codes, void *words, size_t cou
   }
 }
 
-void plain_rows_unpack_part(unsigned bits, const uint8_t *words, uint8_t *codes, size_t rows,
-                            size_t columns, size_t first, size_t end) {
+void plain_rows_unpack(unsigned bits, const void *words, void *codes, size_t rows,
+                       size_t columns) {
   const uint32_t mask = (1u << bits) - 1;
   const size_t code_rows = rows * 32 / bits;
   for (size_t row = 0; row < code_rows; row++) {
     const unsigned shift = (unsigned)(row * bits % 32);
-    const uint8_t *word = words + row * bits / 32 * columns * 4;
-    uint8_t *to = codes + row * columns;
+    const uint8_t *word = (const uint8_t *)words + row * bits / 32 * columns * 4;
+    uint8_t *to = (uint8_t *)codes + row * columns;
     if (shift + bits <= 32) {
-      for (size_t c = first; c < end; c++)
+      for (size_t c = 0; c < columns; c++)
         to[c] = (uint8_t)((load_u32(word + 4 * c) >> shift) & mask);
     } else {
       const uint8_t *next = word + columns * 4;
-      for (size_t c = first; c < end; c++)
+      for (size_t c = 0; c < columns; c++)
         to[c] = (uint8_t)((load_u32(word + 4 * c) >> shift |
                            load_u32(next + 4 * c) << (32 - shift)) & mask);
     }
   }
 }
 
-void plain_rows_pack_part(unsigned bits, const uint8_t *codes, uint8_t *words, size_t rows,
-                          size_t columns, size_t first, size_t end) {
+void plain_rows_pack(unsigned bits, const void *codes, void *words, size_t rows, size_t columns) {
   const uint32_t mask = (1u << bits) - 1;
   const size_t code_rows = rows * 32 / bits;
-  for (size_t row = 0; row < rows; row++)
-    memset(words + (row * columns + first) * 4, 0, (end - first) * 4);
+  memset(words, 0, rows * columns * 4);
   for (size_t row = 0; row < code_rows; row++) {
     const unsigned shift = (unsigned)(row * bits % 32);
-    uint8_t *word = words + row * bits / 32 * columns * 4;
-    const uint8_t *from = codes + row * columns;
-    for (size_t c = first; c < end; c++)
+    uint8_t *word = (uint8_t *)words + row * bits / 32 * columns * 4;
+    const uint8_t *from = (const uint8_t *)codes + row * columns;
+    for (size_t c = 0; c < columns; c++)
       store_u32(word + 4 * c, load_u32(word + 4 * c) | (from[c] & mask) << shift);
     if (shift + bits <= 32) continue;
     word += columns * 4;
-    for (size_t c = first; c < end; c++)
+    for (size_t c = 0; c < columns; c++)
       store_u32(word + 4 * c, load_u32(word + 4 * c) | (from[c] & mask) >> (32 - shift));
   }
-}
-
-static void plain_rows_unpack(unsigned bits, const void *words, void *codes, size_t rows,
-                              size_t columns) {
-  plain_rows_unpack_part(bits, words, codes, rows, columns, 0, columns);
-}
-
-static void plain_rows_pack(unsigned bits, const void *codes, void *words, size_t rows,
-                            size_t columns) {
-  plain_rows_pack_part(bits, codes, words, rows, columns, 0, columns);
 }
 
 // The code that each nibble of an interleaved word holds.

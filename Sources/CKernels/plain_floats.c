@@ -19,10 +19,10 @@ static void plain_affine_run(const void *codes, const void *scales, const void *
                              void *values, size_t count, size_t group) {
   const uint8_t *q = codes, *s = scales, *z = zeros;
   uint8_t *to = values;
-  for (size_t first = 0; first < count; first += group, s += 4, z += 4) {
+  for (size_t i = 0; i < count; s += 4, z += 4) {
     const float scale = load_f32(s), zero = load_f32(z);
-    const size_t end = smaller(first + group, count);
-    for (size_t i = first; i < end; i++) store_f32(to + 4 * i, scale * ((float)q[i] - zero));
+    const size_t end = i + smaller(group, count - i);
+    for (; i < end; i++) store_f32(to + 4 * i, scale * ((float)q[i] - zero));
   }
 }
 
@@ -30,10 +30,10 @@ static void plain_added_run(const void *codes, const void *scales, const void *a
                             void *values, size_t count, size_t group) {
   const uint8_t *q = codes, *s = scales, *m = added;
   uint8_t *to = values;
-  for (size_t first = 0; first < count; first += group, s += 4, m += 4) {
+  for (size_t i = 0; i < count; s += 4, m += 4) {
     const float scale = load_f32(s), addend = load_f32(m);
-    const size_t end = smaller(first + group, count);
-    for (size_t i = first; i < end; i++) {
+    const size_t end = i + smaller(group, count - i);
+    for (; i < end; i++) {
       const float product = scale * (float)q[i];
       store_f32(to + 4 * i, product + addend);
     }
@@ -44,10 +44,10 @@ static void plain_table_run(const void *codes, const void *table, size_t entries
                             const void *scales, void *values, size_t count, size_t group) {
   const uint8_t *q = codes, *t = table, *s = scales;
   uint8_t *to = values;
-  for (size_t first = 0; first < count; first += group, s += 4) {
+  for (size_t i = 0; i < count; s += 4) {
     const float scale = load_f32(s);
-    const size_t end = smaller(first + group, count);
-    for (size_t i = first; i < end; i++)
+    const size_t end = i + smaller(group, count - i);
+    for (; i < end; i++)
       store_f32(to + 4 * i, load_f32(t + 4 * (q[i] & (entries - 1))) * scale);
   }
 }

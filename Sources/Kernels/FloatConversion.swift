@@ -63,14 +63,14 @@ public enum FloatConversion {
 
   /// The values of all 256 bytes, for each dtype of one byte.
   private static let tables: [DType: [Float]] = [
-    .f8e4m3: bytes.map(Float8.e4m3.value),
-    .f8e5m2: bytes.map(Float8.e5m2.value),
-    .f8e8m0: bytes.map(Float8.e8m0),
-    .f8e4m3fnuz: bytes.map(Float8.e4m3fnuz.value),
-    .f8e5m2fnuz: bytes.map(Float8.e5m2fnuz.value),
+    .f8e4m3: patterns.map(FloatFormat.f8e4m3.value),
+    .f8e5m2: patterns.map(FloatFormat.f8e5m2.value),
+    .f8e8m0: patterns.map(FloatFormat.valueOfE8M0),
+    .f8e4m3fnuz: patterns.map(FloatFormat.f8e4m3fnuz.value),
+    .f8e5m2fnuz: patterns.map(FloatFormat.f8e5m2fnuz.value),
   ]
 
-  private static let bytes = UInt8.min...UInt8.max
+  private static let patterns: Range<UInt32> = 0..<256
 
   private static func lookUp(
     _ source: RawSpan, in table: [Float], into target: inout MutableRawSpan,

@@ -6,17 +6,17 @@ import CKernels
 /// lane adds in order, and the lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)); parts are added in
 /// the order they are merged. So the same parts give the same bits on every processor.
 public struct FloatStatistics: Equatable, Sendable {
-  public private(set) var count = 0
-  public private(set) var nanCount = 0
-  public private(set) var infiniteCount = 0
+  public internal(set) var count = 0
+  public internal(set) var nanCount = 0
+  public internal(set) var infiniteCount = 0
   /// Zeros of either sign.
-  public private(set) var zeroCount = 0
+  public internal(set) var zeroCount = 0
   /// The smallest value that is not NaN, a zero as +0; +infinity if there is none.
-  public private(set) var minimum = Float.infinity
+  public internal(set) var minimum = Float.infinity
   /// The largest value that is not NaN, a zero as +0; -infinity if there is none.
-  public private(set) var maximum = -Float.infinity
-  public private(set) var sum = 0.0
-  public private(set) var sumOfSquares = 0.0
+  public internal(set) var maximum = -Float.infinity
+  public internal(set) var sum = 0.0
+  public internal(set) var sumOfSquares = 0.0
 
   /// The statistics of no values.
   public init() {}

@@ -1,0 +1,218 @@
+#pragma STDC FP_CONTRACT OFF
+
+// Codes to numbers, numbers to numbers, and what is in them, eight at a time.
+
+#include "avx2.h"
+
+#if defined(__x86_64__)
+
+INLINE __m256 load_floats(const void *from) { return _mm256_loadu_ps(from); }
+
+INLINE void store_floats(void *to, __m256 values) { _mm256_storeu_ps(to, values); }
+
+INLINE __m256 numbers(const uint8_t *codes) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)codes)));
+}
+
+AVX2 static void affine_rows(const void *codes, const void *scales, const void *zeros,
+                             void *values, size_t rows, size_t columns) {
+  const uint8_t *q = codes, *s = scales, *z = zeros;
+  uint8_t *to = values;
+  for (size_t row = 0; row < rows; row++, q += columns, to += 4 * columns) {
+    size_t c = 0;
+    for (; c + 8 <= columns; c += 8) {
+      const __m256 centred = _mm256_sub_ps(numbers(q + c), load_floats(z + 4 * c));
+      store_floats(to + 4 * c, _mm256_mul_ps(load_floats(s + 4 * c), centred));
+    }
+    for (; c < columns; c++)
+      store_f32(to + 4 * c, load_f32(s + 4 * c) * ((float)q[c] - load_f32(z + 4 * c)));
+  }
+}
+
+AVX2 static void affine_run(const void *codes, const void *scales, const void *zeros,
+                            void *values, size_t count, size_t group) {
+  const uint8_t *q = codes, *s = scales, *z = zeros;
+  uint8_t *to = values;
+  for (size_t i = 0; i < count; s += 4, z += 4) {
+    const float scale = load_f32(s), zero = load_f32(z);
+    const size_t end = i + smaller(group, count - i);
+    for (; i + 8 <= end; i += 8) {
+      const __m256 centred = _mm256_sub_ps(numbers(q + i), _mm256_set1_ps(zero));
+      store_floats(to + 4 * i, _mm256_mul_ps(_mm256_set1_ps(scale), centred));
+    }
+    for (; i < end; i++) store_f32(to + 4 * i, scale * ((float)q[i] - zero));
+  }
+}
+
+AVX2 static void added_run(const void *codes, const void *scales, const void *added,
+                           void *values, size_t count, size_t group) {
+  const uint8_t *q = codes, *s = scales, *m = added;
+  uint8_t *to = values;
+  for (size_t i = 0; i < count; s += 4, m += 4) {
+    const float scale = load_f32(s), addend = load_f32(m);
+    const size_t end = i + smaller(group, count - i);
+    for (; i + 8 <= end; i += 8) {
+      const __m256 product = _mm256_mul_ps(_mm256_set1_ps(scale), numbers(q + i));
+      store_floats(to + 4 * i, _mm256_add_ps(product, _mm256_set1_ps(addend)));
+    }
+    for (; i < end; i++) {
+      const float product = scale * (float)q[i];
+      store_f32(to + 4 * i, product + addend);
+    }
+  }
+}
+
+// Eight values of a table of 16, held in two registers: bit 3 of the code selects the register.
+INLINE __m256 picked(__m256 low, __m256 high, const uint8_t *codes) {
+  const __m256i index = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)codes));
+  const __m256 select = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
+                          _mm256_permutevar8x32_ps(high, index), select);
+}
+
+AVX2 static void table_run(const void *codes, const void *table, size_t entries,
+                           const void *scales, void *values, size_t count, size_t group) {
+  const uint8_t *q = codes, *t = table, *s = scales;
+  uint8_t *to = values;
+  const __m256 low = load_floats(t), high = load_floats(t + 32);
+  for (size_t i = 0; i < count; s += 4) {
+    const float scale = load_f32(s);
+    const size_t end = i + smaller(group, count - i);
+    for (; entries == 16 && i + 8 <= end; i += 8)
+      store_floats(to + 4 * i, _mm256_mul_ps(picked(low, high, q + i), _mm256_set1_ps(scale)));
+    for (; i < end; i++) store_f32(to + 4 * i, load_f32(t + 4 * (q[i] & (entries - 1))) * scale);
+  }
+}
+
+AVX2 static void f16_to_f32(const void *source, void *target, size_t count) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    store_floats(to + 4 * i, _mm256_cvtph_ps(load_half(from + 2 * i)));
+  plain_f16_to_f32(from + 2 * i, to + 4 * i, count - i);
+}
+
+AVX2 static void bf16_to_f32(const void *source, void *target, size_t count) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    store(to + 4 * i, _mm256_slli_epi32(_mm256_cvtepu16_epi32(load_half(from + 2 * i)), 16));
+  plain_bf16_to_f32(from + 2 * i, to + 4 * i, count - i);
+}
+
+AVX2 static void f32_to_f16(const void *source, void *target, size_t count) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    _mm_storeu_si128((void *)(to + 2 * i),
+                     _mm256_cvtps_ph(load_floats(from + 4 * i), _MM_FROUND_TO_NEAREST_INT));
+  plain_f32_to_f16(from + 4 * i, to + 2 * i, count - i);
+}
+
+// Eight bf16 in the low halves of 32-bit elements.
+INLINE __m256i rounded(const uint8_t *from) {
+  const __m256i bits = load(from), one = _mm256_set1_epi32(1);
+  const __m256i high = _mm256_srli_epi32(bits, 16);
+  const __m256i bias = _mm256_add_epi32(both(high, one), _mm256_set1_epi32(0x7FFF));
+  const __m256i nearest = _mm256_srli_epi32(_mm256_add_epi32(bits, bias), 16);
+  const __m256i quiet = either(high, _mm256_set1_epi32(0x40));
+  const __m256 value = _mm256_castsi256_ps(bits);
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+  return _mm256_blendv_epi8(nearest, quiet, nan);
+}
+
+AVX2 static void f32_to_bf16(const void *source, void *target, size_t count) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  size_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const __m256i pairs = _mm256_packus_epi32(rounded(from + 4 * i), rounded(from + 4 * i + 32));
+    store(to + 2 * i, _mm256_permute4x64_epi64(pairs, 0xD8));
+  }
+  plain_f32_to_bf16(from + 4 * i, to + 2 * i, count - i);
+}
+
+// Keeps the sums of eight lanes in two registers of four.
+typedef struct sums {
+  __m256d low, high;
+} sums;
+
+INLINE void add(sums *to, __m256d low, __m256d high) {
+  to->low = _mm256_add_pd(to->low, low);
+  to->high = _mm256_add_pd(to->high, high);
+}
+
+INLINE uint64_t counted(__m256i negated) {
+  uint32_t lanes[8];
+  store(lanes, _mm256_sub_epi32(_mm256_setzero_si256(), negated));
+  uint64_t sum = 0;
+  for (size_t i = 0; i < 8; i++) sum += lanes[i];
+  return sum;
+}
+
+// Adds a multiple of eight values, few enough for 32-bit counters.
+AVX2 static void add_vectors(statistics_lanes *lanes, const uint8_t *values, size_t count) {
+  const __m256i infinity = _mm256_set1_epi32(0x7F800000);
+  __m256 minimum = load_floats(lanes->minimum), maximum = load_floats(lanes->maximum);
+  sums sum = {_mm256_loadu_pd(lanes->sum), _mm256_loadu_pd(lanes->sum + 4)};
+  sums squares = {_mm256_loadu_pd(lanes->sum_of_squares),
+                  _mm256_loadu_pd(lanes->sum_of_squares + 4)};
+  __m256i nans = _mm256_setzero_si256(), infinities = nans, zeros = nans;
+  for (size_t i = 0; i < count; i += 8) {
+    const __m256 value = load_floats(values + 4 * i);
+    const __m256i magnitude = both(_mm256_castps_si256(value), _mm256_set1_epi32(0x7FFFFFFF));
+    nans = _mm256_add_epi32(nans, _mm256_cmpgt_epi32(magnitude, infinity));
+    infinities = _mm256_add_epi32(infinities, _mm256_cmpeq_epi32(magnitude, infinity));
+    zeros = _mm256_add_epi32(zeros, _mm256_cmpeq_epi32(magnitude, _mm256_setzero_si256()));
+    // Of a NaN and a number these take the second operand.
+    minimum = _mm256_min_ps(value, minimum);
+    maximum = _mm256_max_ps(value, maximum);
+    const __m256 is_finite = _mm256_castsi256_ps(_mm256_cmpgt_epi32(infinity, magnitude));
+    const __m256 finite = _mm256_and_ps(value, is_finite);
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(finite));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(finite, 1));
+    add(&sum, low, high);
+    add(&squares, _mm256_mul_pd(low, low), _mm256_mul_pd(high, high));
+  }
+  store_floats(lanes->minimum, minimum);
+  store_floats(lanes->maximum, maximum);
+  _mm256_storeu_pd(lanes->sum, sum.low);
+  _mm256_storeu_pd(lanes->sum + 4, sum.high);
+  _mm256_storeu_pd(lanes->sum_of_squares, squares.low);
+  _mm256_storeu_pd(lanes->sum_of_squares + 4, squares.high);
+  lanes->nan_count += counted(nans);
+  lanes->infinite_count += counted(infinities);
+  lanes->zero_count += counted(zeros);
+}
+
+AVX2 static void statistics(const void *values, size_t count, ck_statistics *result) {
+  const uint8_t *from = values;
+  const size_t most = (size_t)1 << 30;
+  statistics_lanes lanes;
+  statistics_begin(&lanes);
+  for (; count >= 8;) {
+    const size_t part = smaller(count, most) / 8 * 8;
+    add_vectors(&lanes, from, part);
+    from += 4 * part;
+    count -= part;
+  }
+  statistics_add(&lanes, from, count);
+  statistics_end(&lanes, result);
+}
+
+void ck_fill_avx2_floats(ck_kernels *table) {
+  table->affine_rows = affine_rows;
+  table->affine_run = affine_run;
+  table->added_run = added_run;
+  table->table_run = table_run;
+  table->f16_to_f32 = f16_to_f32;
+  table->bf16_to_f32 = bf16_to_f32;
+  table->f32_to_f16 = f32_to_f16;
+  table->f32_to_bf16 = f32_to_bf16;
+  table->statistics = statistics;
+}
+
+#endif

@@ -1,0 +1,74 @@
+import Kernels
+import TensorCore
+import TestKit
+import Testing
+
+@Suite("Transposes and passes over bytes")
+struct BytesTests {
+  @Test("transposes of every shape", arguments: Processor.levels.map(\.name), [1, 2, 4])
+  func transposes(level: String, size: Int) throws {
+    let level = try #require(Processor.levels.first { $0.name == level })
+    var random = SplitMix64(seed: 0x54)
+    for rows in sides {
+      for columns in sides {
+        let source = random.bytes(rows * columns * size)
+        let turned = fenced(source, count: source.count) { source, target in
+          switch size {
+          case 1:
+            Transpose.bytes(source, rows: rows, columns: columns, into: &target, on: level)
+          case 2:
+            Transpose.halves(source, rows: rows, columns: columns, into: &target, on: level)
+          default:
+            Transpose.words(source, rows: rows, columns: columns, into: &target, on: level)
+          }
+        }
+        let expected = Reference.transpose(source, rows: rows, columns: columns, size: size)
+        #expect(turned == expected, "[\(rows)][\(columns)], \(random)")
+      }
+    }
+  }
+
+  @Test("differences, extremes, shifts and histograms", arguments: Processor.levels.map(\.name))
+  func passes(level: String) throws {
+    let level = try #require(Processor.levels.first { $0.name == level })
+    var random = SplitMix64(seed: 0x55)
+    for count in sizes + [1000] {
+      for fill in Fill.allCases {
+        let a = fill.bytes(count, from: &random)
+        let b = a.map { random.next() % 4 == 0 ? $0 ^ 0x80 : $0 }
+        var bins = [UInt64](repeating: 7, count: 256)
+        let shifted = fenced(a, count: count) { bytes, target in
+          #expect(
+            Bytes.countDifferences(bytes, b.rawSpan, on: level)
+              == Reference.countDifferences(a, b))
+          #expect(Bytes.extremes(bytes, on: level) == Reference.extremes(a))
+          Bytes.addHistogram(of: bytes, to: &bins, on: level)
+          Bytes.shift(bytes, adding: 0xF9, mask: 0x3F, into: &target, on: level)
+        }
+        #expect(bins == Reference.histogram(a).map { $0 + 7 }, "\(count), \(fill), \(random)")
+        #expect(shifted == Reference.shift(a, adding: 0xF9, mask: 0x3F))
+        let inPlace = fenced(a, count: count) { bytes, target in
+          target.copy(from: bytes)
+          Bytes.shift(&target, adding: 1, on: level)
+        }
+        #expect(inPlace == Reference.shift(a, adding: 1, mask: 0xFF))
+      }
+    }
+  }
+
+  @Test("one different byte is seen wherever it is", arguments: Processor.levels.map(\.name))
+  func oneDifference(level: String) throws {
+    let level = try #require(Processor.levels.first { $0.name == level })
+    let same = [UInt8](repeating: 7, count: 100)
+    #expect(Bytes.allEqual(same.rawSpan, to: 7, on: level))
+    #expect(!Bytes.allEqual(same.rawSpan, to: 8, on: level))
+    #expect(Bytes.allEqual([UInt8]().rawSpan, to: 8, on: level))
+    for index in same.indices {
+      var other = same
+      other[index] ^= 0x10
+      #expect(Bytes.countDifferences(same.rawSpan, other.rawSpan, on: level) == 1)
+      #expect(!Bytes.allEqual(other.rawSpan, to: 7, on: level))
+      #expect(Bytes.extremes(other.rawSpan, on: level) == 7...0x17)
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import Kernels
+import TensorCore
+import TestKit
+import Testing
+
+@Suite("Codes to numbers")
+struct DequantizeTests {
+  /// Float parameters for `count` groups: plain ones, or any.
+  private func parameters(
+    _ count: Int, difficult: Bool, from random: inout SplitMix64
+  ) -> [Float] {
+    difficult
+      ? difficultFloats(count, from: &random)
+      : (0..<count).map { _ in Float.random(in: -20...20, using: &random) }
+  }
+
+  @Test("a scale and a zero for each column", arguments: Processor.levels.map(\.name))
+  func affineRows(level: String) throws {
+    let level = try #require(Processor.levels.first { $0.name == level })
+    var random = SplitMix64(seed: 0x56)
+    for columns in sizes {
+      for (rows, difficult) in [(0, false), (1, true), (3, false), (5, true)] {
+        let codes = random.bytes(rows * columns)
+        let scales = parameters(columns, difficult: difficult, from: &random)
+        let zeros = parameters(columns, difficult: difficult, from: &random)
+        let values = fencedFloats(codes, count: codes.count) { codes, values in
+          Dequantize.affineRows(
+            codes, scales: scales.rawSpan, zeros: zeros.rawSpan, into: &values, on: level)
+        }
+        let expected = Reference.affineRows(codes, scales: scales, zeros: zeros)
+        #expect(
+          mismatch(try #require(values), expected, by: .sameBitsOrNaN) == nil,
+          "[\(rows)][\(columns)], \(random)")
+      }
+    }
+  }
+
+  @Test(
+    "a scale and a zero, a term or a table for each run", arguments: Processor.levels.map(\.name),
+    [1, 5, 8, 16, 32, 33, 64, 128, 1000, .max])
+  func runs(level: String, group: Int) throws {
+    let level = try #require(Processor.levels.first { $0.name == level })
+    var random = SplitMix64(seed: 0x57)
+    for count in sizes {
+      for difficult in [false, true] {
+        let groups = count / group + (count % group == 0 ? 0 : 1)
+        let codes = random.bytes(count)
+        let scales = parameters(groups, difficult: difficult, from: &random)
+        let offsets = parameters(groups, difficult: difficult, from: &random)
+        let affine = fencedFloats(codes, count: count) { codes, values in
+          Dequantize.affineRun(
+            codes, group: group, scales: scales.rawSpan, zeros: offsets.rawSpan,
+            into: &values, on: level)
+        }
+        let added = fencedFloats(codes, count: count) { codes, values in
+          Dequantize.addedRun(
+            codes, group: group, scales: scales.rawSpan, added: offsets.rawSpan,
+            into: &values, on: level)
+        }
+        let expected = Reference.affineRun(codes, group: group, scales: scales, zeros: offsets)
+        #expect(mismatch(try #require(affine), expected, by: .sameBitsOrNaN) == nil, "\(count)")
+        let sums = Reference.addedRun(codes, group: group, scales: scales, added: offsets)
+        #expect(mismatch(try #require(added), sums, by: .sameBitsOrNaN) == nil, "\(count)")
+        for entries in [16, 256] {
+          let table = parameters(entries, difficult: difficult, from: &random)
+          let values = fencedFloats(codes, count: count) { codes, values in
+            Dequantize.tableRun(
+              codes, table: table.rawSpan, group: group, scales: scales.rawSpan,
+              into: &values, on: level)
+          }
+          let picked = Reference.tableRun(codes, table: table, group: group, scales: scales)
+          #expect(mismatch(try #require(values), picked, by: .sameBitsOrNaN) == nil, "\(count)")
+        }
+      }
+    }
+  }
+
+  @Test("s·q + m is rounded twice, never fused")
+  func twoRoundings() throws {
+    // Exactly, 255 · s is between two floats; fused, the sum would keep its lost end.
+    let scale: Float = 1 + 0x1p-23
+    let product = scale * 255
+    for level in Processor.levels {
+      let values = fencedFloats([UInt8](repeating: 255, count: 9), count: 9) { codes, values in
+        Dequantize.addedRun(
+          codes, group: 9, scales: [scale].rawSpan, added: [-product].rawSpan,
+          into: &values, on: level)
+      }
+      #expect(values == [Float](repeating: 0, count: 9))
+      #expect((-product).addingProduct(scale, 255) != 0)
+    }
+  }
+}
