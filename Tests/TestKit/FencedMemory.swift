@@ -1,3 +1,4 @@
+internal import Glibc
 import TensorCore
 
 /// Calls `body` with a copy of `source` and with `count` bytes to fill, and returns what was
