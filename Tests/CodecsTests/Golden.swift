@@ -72,7 +72,10 @@ struct Expected {
 }
 
 extension Tensor {
-  func content() throws -> [UInt8] { try contents().bytes.array }
+  func content() throws -> [UInt8] {
+    let block = try contents()
+    return block.bytes.array
+  }
 }
 
 extension [UInt8] {
