@@ -6,19 +6,24 @@
 
 #if defined(__x86_64__)
 
-// Both lanes: rows of elements of 1, 2, 4 or 8 bytes, every pair interleaved.
-#define INTERLEAVE(size, v, i, j)                                                     \
-  do {                                                                                \
-    const __m256i low = _mm256_unpacklo_epi##size(v[i], v[j]);                        \
-    v[j] = _mm256_unpackhi_epi##size(v[i], v[j]);                                     \
-    v[i] = low;                                                                       \
+// A block is 64 bytes of each of its rows, and as many rows as a row of it has elements, so that
+// whole cache lines are read and written. It is copied in and out of these fixed places, because
+// matrices with 4096 bytes in a row would have all its lines compete for the same few in the
+// cache, and because a block at an edge needs no other treatment then than a shorter copy.
+enum { line = 64 };
+
+// Both lanes: elements of `size` bits of two rows, interleaved.
+#define INTERLEAVE(size, v, i, j)                              \
+  do {                                                         \
+    const __m256i low = _mm256_unpacklo_epi##size(v[i], v[j]); \
+    v[j] = _mm256_unpackhi_epi##size(v[i], v[j]);              \
+    v[i] = low;                                                \
   } while (0)
 
-// Rows 0...15 in the low lanes, 16...31 in the high ones -> columns 0...15 of 32 rows.
-INLINE void turn_bytes(const uint8_t *from, uint8_t *to, size_t rows, size_t columns) {
+// 32 rows of 16 bytes -> 16 rows of 32: the low lanes hold rows 0...15, the high ones 16...31.
+INLINE void turn_1(const uint8_t *from, uint8_t *to) {
   __m256i v[16];
-  for (size_t i = 0; i < 16; i++)
-    v[i] = load_halves(from + i * columns, from + (i + 16) * columns);
+  for (size_t i = 0; i < 16; i++) v[i] = load_halves(from + i * line, from + (i + 16) * line);
   for (size_t i = 0; i < 16; i += 2) INTERLEAVE(8, v, i, i + 1);
   for (size_t i = 0; i < 16; i += 4) {
     INTERLEAVE(16, v, i, i + 2);
@@ -27,16 +32,15 @@ INLINE void turn_bytes(const uint8_t *from, uint8_t *to, size_t rows, size_t col
   for (size_t i = 0; i < 16; i += 8)
     for (size_t j = 0; j < 4; j++) INTERLEAVE(32, v, i + j, i + j + 4);
   for (size_t j = 0; j < 8; j++) INTERLEAVE(64, v, j, j + 8);
-  // Each step wrote one more bit of the column number: v[8a+4b+2c+d] is column d,c,b,a from low.
+  // Each step has set one bit of the column, the highest first.
   static const uint8_t column[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
-  for (size_t i = 0; i < 16; i++) store(to + column[i] * rows, v[i]);
+  for (size_t i = 0; i < 16; i++) store(to + column[i] * line, v[i]);
 }
 
-// The same for 16 rows of 8 elements of two bytes.
-INLINE void turn_halves(const uint8_t *from, uint8_t *to, size_t rows, size_t columns) {
+// 16 rows of 8 elements -> 8 rows of 16.
+INLINE void turn_2(const uint8_t *from, uint8_t *to) {
   __m256i v[8];
-  for (size_t i = 0; i < 8; i++)
-    v[i] = load_halves(from + i * columns * 2, from + (i + 8) * columns * 2);
+  for (size_t i = 0; i < 8; i++) v[i] = load_halves(from + i * line, from + (i + 8) * line);
   for (size_t i = 0; i < 8; i += 2) INTERLEAVE(16, v, i, i + 1);
   for (size_t i = 0; i < 8; i += 4) {
     INTERLEAVE(32, v, i, i + 2);
@@ -44,48 +48,76 @@ INLINE void turn_halves(const uint8_t *from, uint8_t *to, size_t rows, size_t co
   }
   for (size_t j = 0; j < 4; j++) INTERLEAVE(64, v, j, j + 4);
   static const uint8_t column[8] = {0, 4, 2, 6, 1, 5, 3, 7};
-  for (size_t i = 0; i < 8; i++) store(to + column[i] * rows * 2, v[i]);
+  for (size_t i = 0; i < 8; i++) store(to + column[i] * line, v[i]);
 }
 
-// And for 8 rows of 4 elements of four bytes, twice, so that 8 columns are used.
-INLINE void turn_words(const uint8_t *from, uint8_t *to, size_t rows, size_t columns) {
-  for (size_t half = 0; half < 2; half++, from += 16, to += 4 * rows * 4) {
-    __m256i v[4];
-    for (size_t i = 0; i < 4; i++)
-      v[i] = load_halves(from + i * columns * 4, from + (i + 4) * columns * 4);
-    INTERLEAVE(32, v, 0, 1);
-    INTERLEAVE(32, v, 2, 3);
-    INTERLEAVE(64, v, 0, 2);
-    INTERLEAVE(64, v, 1, 3);
-    static const uint8_t column[4] = {0, 2, 1, 3};
-    for (size_t i = 0; i < 4; i++) store(to + column[i] * rows * 4, v[i]);
+// 8 rows of 4 elements -> 4 rows of 8.
+INLINE void turn_4(const uint8_t *from, uint8_t *to) {
+  __m256i v[4];
+  for (size_t i = 0; i < 4; i++) v[i] = load_halves(from + i * line, from + (i + 4) * line);
+  INTERLEAVE(32, v, 0, 1);
+  INTERLEAVE(32, v, 2, 3);
+  INTERLEAVE(64, v, 0, 2);
+  INTERLEAVE(64, v, 1, 3);
+  static const uint8_t column[4] = {0, 2, 1, 3};
+  for (size_t i = 0; i < 4; i++) store(to + column[i] * line, v[i]);
+}
+
+// A whole block: its tiles are 16 bytes wide and 32/size rows high.
+INLINE void turn_block(size_t size, const uint8_t *from, uint8_t *to) {
+  const size_t tile_rows = 32 / size, tile_columns = 16 / size, side = line / size;
+  for (size_t c = 0; c < side; c += tile_columns)
+    for (size_t r = 0; r < side; r += tile_rows) {
+      const uint8_t *tile = from + r * line + c * size;
+      uint8_t *turned = to + c * line + r * size;
+      if (size == 1) turn_1(tile, turned);
+      if (size == 2) turn_2(tile, turned);
+      if (size == 4) turn_4(tile, turned);
+    }
+}
+
+// `bytes` bytes of each of `rows` rows, mostly a whole line.
+INLINE void copy_rows(const uint8_t *from, size_t from_stride, uint8_t *to, size_t to_stride,
+                      size_t rows, size_t bytes) {
+  if (bytes < line) {
+    for (size_t row = 0; row < rows; row++)
+      memcpy(to + row * to_stride, from + row * from_stride, bytes);
+    return;
+  }
+  for (size_t row = 0; row < rows; row++, from += from_stride, to += to_stride) {
+    const __m256i left = load(from), right = load(from + 32);
+    store(to, left);
+    store(to + 32, right);
   }
 }
 
-// Blocks of one cache line each way; tiles at the edges overlap their neighbours.
-#define TRANSPOSE(name, turn, size, tile_rows, tile_columns, plain)                             \
-  AVX2 static void name(const void *source, void *target, size_t rows, size_t columns) {        \
-    if (rows < tile_rows || columns < tile_columns) {                                           \
-      plain(source, target, rows, columns);                                                     \
-      return;                                                                                   \
-    }                                                                                           \
-    const uint8_t *from = source;                                                               \
-    uint8_t *to = target;                                                                       \
-    const size_t block = 64 / size;                                                             \
-    for (size_t r = 0; r < rows; r += block)                                                    \
-      for (size_t c = 0; c < columns; c += block)                                               \
-        for (size_t x = c; x < smaller(c + block, columns); x += tile_columns)                  \
-          for (size_t y = r; y < smaller(r + block, rows); y += tile_rows) {                    \
-            const size_t row = smaller(y, rows - tile_rows);                                    \
-            const size_t column = smaller(x, columns - tile_columns);                           \
-            turn(from + (row * columns + column) * size, to + (column * rows + row) * size,     \
-                 rows, columns);                                                                \
-          }                                                                                     \
+INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows, size_t columns) {
+  _Alignas(32) uint8_t block[line * line], turned[line * line];
+  const size_t side = line / size;
+  memset(block, 0, sizeof block);
+  for (size_t r = 0; r < rows; r += side) {
+    const size_t height = smaller(side, rows - r);
+    for (size_t c = 0; c < columns; c += side) {
+      const size_t width = smaller(side, columns - c);
+      copy_rows(from + (r * columns + c) * size, columns * size, block, line, height,
+                width * size);
+      turn_block(size, block, turned);
+      copy_rows(turned, line, to + (c * rows + r) * size, rows * size, width, height * size);
+    }
   }
+}
 
-TRANSPOSE(transpose_1, turn_bytes, 1, 32, 16, plain_transpose_1)
-TRANSPOSE(transpose_2, turn_halves, 2, 16, 8, plain_transpose_2)
-TRANSPOSE(transpose_4, turn_words, 4, 8, 8, plain_transpose_4)
+AVX2 static void transpose_1(const void *source, void *target, size_t rows, size_t columns) {
+  transpose(1, source, target, rows, columns);
+}
+
+AVX2 static void transpose_2(const void *source, void *target, size_t rows, size_t columns) {
+  transpose(2, source, target, rows, columns);
+}
+
+AVX2 static void transpose_4(const void *source, void *target, size_t rows, size_t columns) {
+  transpose(4, source, target, rows, columns);
+}
 
 AVX2 static size_t count_differences(const void *a, const void *b, size_t count) {
   const uint8_t *left = a, *right = b;
@@ -123,7 +155,10 @@ AVX2 static void extremes(const void *bytes, size_t count, uint8_t *minimum, uin
   uint8_t lanes[64];
   store(lanes, low);
   store(lanes + 32, high);
-  plain_extremes(lanes, 64, minimum, maximum);
+  for (size_t lane = 0; lane < 32; lane++) {
+    *minimum = lanes[lane] < *minimum ? lanes[lane] : *minimum;
+    *maximum = lanes[lane + 32] > *maximum ? lanes[lane + 32] : *maximum;
+  }
   plain_extremes(from + i, count - i, minimum, maximum);
 }
 

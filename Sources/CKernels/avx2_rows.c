@@ -1,13 +1,15 @@
 #pragma STDC FP_CONTRACT OFF
 
-// Word rows, 32 columns at a time: words are split into planes, one for each of their bytes, and
-// eight code rows are cut from `bits` planes in one pass.
+// Word rows, 64 columns at a time: words are split into planes, one for each of their bytes, and
+// eight code rows are cut from `bits` planes in one pass. 64 columns are a whole cache line of
+// every code row; of half a line the other half would often be gone from the cache when its turn
+// comes, because rows of 4096 columns all compete for the same eight places.
 
 #include "avx2.h"
 
 #if defined(__x86_64__)
 
-enum { width = 32, plane_limit = 28 };
+enum { width = 64, plane_limit = 28 };
 
 // Byte 0 of every word of a lane first, then every byte 1, and so on; it is its own inverse.
 INLINE __m256i bytes_gathered(__m256i words) {
@@ -69,34 +71,52 @@ INLINE void put(unsigned bits, unsigned index, __m256i code, __m256i *planes) {
 
 INLINE void unpack_part(unsigned bits, size_t unit, const uint8_t *words, uint8_t *codes,
                         size_t columns) {
-  __m256i planes[plane_limit];
-  for (size_t row = 0; row < unit; row++) split(words + row * columns * 4, planes + 4 * row);
+  __m256i left[plane_limit], right[plane_limit];
+  for (size_t row = 0; row < unit; row++) {
+    split(words + row * columns * 4, left + 4 * row);
+    split(words + row * columns * 4 + 128, right + 4 * row);
+  }
   for (size_t eight = 0; eight < unit * 4 / bits; eight++)
-    for (unsigned i = 0; i < 8; i++)
-      store(codes + (8 * eight + i) * columns, cut(bits, i, planes + eight * bits));
+    for (unsigned i = 0; i < 8; i++, codes += columns) {
+      store(codes, cut(bits, i, left + eight * bits));
+      store(codes + 32, cut(bits, i, right + eight * bits));
+    }
 }
 
 INLINE void pack_part(unsigned bits, size_t unit, const uint8_t *codes, uint8_t *words,
                       size_t columns) {
-  __m256i planes[plane_limit];
-  for (size_t i = 0; i < 4 * unit; i++) planes[i] = _mm256_setzero_si256();
+  __m256i left[plane_limit], right[plane_limit];
+  for (size_t i = 0; i < 4 * unit; i++) left[i] = right[i] = _mm256_setzero_si256();
   for (size_t eight = 0; eight < unit * 4 / bits; eight++)
-    for (unsigned i = 0; i < 8; i++)
-      put(bits, i, load(codes + (8 * eight + i) * columns), planes + eight * bits);
-  for (size_t row = 0; row < unit; row++) join(planes + 4 * row, words + row * columns * 4);
+    for (unsigned i = 0; i < 8; i++, codes += columns) {
+      put(bits, i, load(codes), left + eight * bits);
+      put(bits, i, load(codes + 32), right + eight * bits);
+    }
+  for (size_t row = 0; row < unit; row++) {
+    join(left + 4 * row, words + row * columns * 4);
+    join(right + 4 * row, words + row * columns * 4 + 128);
+  }
 }
 
 // One unit of eight bits is half of eight code rows.
 INLINE void unpack_part_8(const uint8_t *words, uint8_t *codes, size_t columns) {
-  __m256i planes[4];
-  split(words, planes);
-  for (size_t i = 0; i < 4; i++) store(codes + i * columns, planes[i]);
+  __m256i left[4], right[4];
+  split(words, left);
+  split(words + 128, right);
+  for (size_t i = 0; i < 4; i++, codes += columns) {
+    store(codes, left[i]);
+    store(codes + 32, right[i]);
+  }
 }
 
 INLINE void pack_part_8(const uint8_t *codes, uint8_t *words, size_t columns) {
-  __m256i planes[4];
-  for (size_t i = 0; i < 4; i++) planes[i] = load(codes + i * columns);
-  join(planes, words);
+  __m256i left[4], right[4];
+  for (size_t i = 0; i < 4; i++, codes += columns) {
+    left[i] = load(codes);
+    right[i] = load(codes + 32);
+  }
+  join(left, words);
+  join(right, words + 128);
 }
 
 // Whole units of rows; the last vector of columns overlaps the one before it.

@@ -48,9 +48,6 @@ void plain_rows_unpack(unsigned bits, const void *words, void *codes, size_t row
 void plain_rows_pack(unsigned bits, const void *codes, void *words, size_t rows, size_t columns);
 void plain_interleaved_unpack(const void *words, void *codes, size_t count);
 void plain_interleaved_pack(const void *codes, void *words, size_t count);
-void plain_transpose_1(const void *source, void *target, size_t rows, size_t columns);
-void plain_transpose_2(const void *source, void *target, size_t rows, size_t columns);
-void plain_transpose_4(const void *source, void *target, size_t rows, size_t columns);
 void plain_f16_to_f32(const void *source, void *target, size_t count);
 void plain_bf16_to_f32(const void *source, void *target, size_t count);
 void plain_f32_to_f16(const void *source, void *target, size_t count);

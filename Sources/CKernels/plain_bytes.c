@@ -20,15 +20,15 @@ static inline __attribute__((always_inline)) void transpose(
   }
 }
 
-void plain_transpose_1(const void *source, void *target, size_t rows, size_t columns) {
+static void plain_transpose_1(const void *source, void *target, size_t rows, size_t columns) {
   transpose(source, target, rows, columns, 1);
 }
 
-void plain_transpose_2(const void *source, void *target, size_t rows, size_t columns) {
+static void plain_transpose_2(const void *source, void *target, size_t rows, size_t columns) {
   transpose(source, target, rows, columns, 2);
 }
 
-void plain_transpose_4(const void *source, void *target, size_t rows, size_t columns) {
+static void plain_transpose_4(const void *source, void *target, size_t rows, size_t columns) {
   transpose(source, target, rows, columns, 4);
 }
 

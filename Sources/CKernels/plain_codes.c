@@ -4,39 +4,71 @@
 
 #include "kernels.h"
 
-static uint64_t load_bytes(const uint8_t *from, size_t count) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < count; i++) value |= (uint64_t)from[i] << (8 * i);
-  return value;
+#define INLINE static inline __attribute__((always_inline))
+
+// Eight codes are `bits` whole bytes, so runs of eight stand alone. Inlined for each width, so
+// that the compiler knows the shifts.
+INLINE void unpack_eights(unsigned bits, const uint8_t *from, uint8_t *to, size_t eights) {
+  const uint64_t mask = (1u << bits) - 1;
+  for (; eights > 0; eights--, from += bits, to += 8) {
+    uint64_t stream = 0;
+    memcpy(&stream, from, bits);
+    for (unsigned i = 0; i < 8; i++) to[i] = (uint8_t)(stream >> (bits * i) & mask);
+  }
 }
 
-// Eight codes are `bits` whole bytes, so the runs of eight stand alone.
-void plain_stream_unpack(unsigned bits, const void *words, void *codes, size_t count) {
-  const uint8_t *from = words;
-  uint8_t *to = codes;
+INLINE void pack_eights(unsigned bits, const uint8_t *from, uint8_t *to, size_t eights) {
   const uint64_t mask = (1u << bits) - 1;
-  for (; count > 0; from += bits) {
-    const size_t run = smaller(count, 8);
-    uint64_t stream = load_bytes(from, (run * bits + 7) / 8);
-    for (size_t i = 0; i < run; i++) to[i] = (uint8_t)((stream >> (bits * i)) & mask);
-    to += run;
-    count -= run;
+  for (; eights > 0; eights--, from += 8, to += bits) {
+    uint64_t stream = 0;
+    for (unsigned i = 0; i < 8; i++) stream |= (from[i] & mask) << (bits * i);
+    memcpy(to, &stream, bits);
   }
+}
+
+// The same for the last 0 to 7 codes.
+static void unpack_rest(unsigned bits, const uint8_t *from, uint8_t *to, size_t count) {
+  uint64_t stream = 0;
+  memcpy(&stream, from, (count * bits + 7) / 8);
+  for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(stream >> (bits * i)) & ((1u << bits) - 1);
+}
+
+static void pack_rest(unsigned bits, const uint8_t *from, uint8_t *to, size_t count) {
+  uint64_t stream = 0;
+  for (size_t i = 0; i < count; i++)
+    stream |= (uint64_t)(from[i] & ((1u << bits) - 1)) << (bits * i);
+  memcpy(to, &stream, (count * bits + 7) / 8);
+}
+
+void plain_stream_unpack(unsigned bits, const void *words, void *codes, size_t count) {
+  const size_t eights = count / 8;
+  switch (bits) {
+    case 1: unpack_eights(1, words, codes, eights); break;
+    case 2: unpack_eights(2, words, codes, eights); break;
+    case 3: unpack_eights(3, words, codes, eights); break;
+    case 4: unpack_eights(4, words, codes, eights); break;
+    case 5: unpack_eights(5, words, codes, eights); break;
+    case 6: unpack_eights(6, words, codes, eights); break;
+    case 7: unpack_eights(7, words, codes, eights); break;
+    default: unpack_eights(8, words, codes, eights);
+  }
+  unpack_rest(bits, (const uint8_t *)words + eights * bits, (uint8_t *)codes + eights * 8,
+              count % 8);
 }
 
 void plain_stream_pack(unsigned bits, const void *codes, void *words, size_t count) {
-  const uint8_t *from = codes;
-  uint8_t *to = words;
-  const uint64_t mask = (1u << bits) - 1;
-  for (; count > 0; to += bits) {
-    const size_t run = smaller(count, 8);
-    uint64_t stream = 0;
-    for (size_t i = 0; i < run; i++) stream |= (from[i] & mask) << (bits * i);
-    const size_t bytes = (run * bits + 7) / 8;
-    for (size_t i = 0; i < bytes; i++) to[i] = (uint8_t)(stream >> (8 * i));
-    from += run;
-    count -= run;
+  const size_t eights = count / 8;
+  switch (bits) {
+    case 1: pack_eights(1, codes, words, eights); break;
+    case 2: pack_eights(2, codes, words, eights); break;
+    case 3: pack_eights(3, codes, words, eights); break;
+    case 4: pack_eights(4, codes, words, eights); break;
+    case 5: pack_eights(5, codes, words, eights); break;
+    case 6: pack_eights(6, codes, words, eights); break;
+    case 7: pack_eights(7, codes, words, eights); break;
+    default: pack_eights(8, codes, words, eights);
   }
+  pack_rest(bits, (const uint8_t *)codes + eights * 8, (uint8_t *)words + eights * bits, count % 8);
 }
 
 void plain_rows_unpack(unsigned bits, const void *words, void *codes, size_t rows,

@@ -10,6 +10,7 @@ public func parallelFor<E>(
   _ count: Int, threads: Int = Processor.cores, _ body: @Sendable (Int) throws(E) -> Void
 ) throws(E) {
   precondition(count >= 0 && threads > 0)
+  guard count > 0 else { return }
   let next = Atomic(0)
   let failure = Mutex<(index: Int, error: E)?>(nil)
   withoutActuallyEscaping(body) { body in

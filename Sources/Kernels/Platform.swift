@@ -1,7 +1,18 @@
-// The one file of this room that knows how the system makes threads.
+// The one file of this room that knows which C library there is.
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#elseif canImport(Darwin)
+  internal import Darwin
+#endif
 
-internal import Glibc
-internal import TensorCore
+/// The value of an environment variable; nil where it is not set.
+func environment(_ variable: String) -> String? {
+  // SAFETY: the value is copied at once; nothing in this package changes the environment.
+  guard let value = unsafe getenv(variable) else { return nil }
+  return unsafe String(cString: value)
+}
 
 /// Runs `work` on the calling thread and on `extra` more at the same time; returns when all have.
 ///

@@ -1,5 +1,4 @@
 internal import CKernels
-internal import Glibc
 internal import TensorCore
 
 /// What the machine can do, and which of it the kernels use.
@@ -52,9 +51,5 @@ public enum Processor {
       expected: levels.map(\.name).joined(separator: " or "), found: name)
   }
 
-  private static let requestedName: String? = {
-    // SAFETY: the value is copied at once; nothing in this package changes the environment.
-    guard let value = unsafe getenv(variable) else { return nil }
-    return unsafe String(cString: value)
-  }()
+  private static let requestedName = environment(variable)
 }

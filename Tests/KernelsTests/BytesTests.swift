@@ -60,14 +60,14 @@ struct BytesTests {
   func oneDifference(level: String) throws {
     let level = try #require(Processor.levels.first { $0.name == level })
     let same = [UInt8](repeating: 7, count: 100)
-    #expect(Bytes.allEqual(same.rawSpan, to: 7, on: level))
-    #expect(!Bytes.allEqual(same.rawSpan, to: 8, on: level))
-    #expect(Bytes.allEqual([UInt8]().rawSpan, to: 8, on: level))
+    #expect(Bytes.allEqual(same.rawSpan, to: 7, on: level) == true)
+    #expect(Bytes.allEqual(same.rawSpan, to: 8, on: level) == false)
+    #expect(Bytes.allEqual([UInt8]().rawSpan, to: 8, on: level) == true)
     for index in same.indices {
       var other = same
       other[index] ^= 0x10
       #expect(Bytes.countDifferences(same.rawSpan, other.rawSpan, on: level) == 1)
-      #expect(!Bytes.allEqual(other.rawSpan, to: 7, on: level))
+      #expect(Bytes.allEqual(other.rawSpan, to: 7, on: level) == false)
       #expect(Bytes.extremes(other.rawSpan, on: level) == 7...0x17)
     }
   }

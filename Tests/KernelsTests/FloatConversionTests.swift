@@ -12,7 +12,7 @@ struct FloatConversionTests {
 
   private func read(_ dtype: DType, _ source: [UInt8], on level: Processor.Level) throws -> [Float]
   {
-    let count = source.count / (dtype.bits / 8)
+    let count = source.count * 8 / dtype.bits
     let values = try fenced(source, count: count * 4) { source, target throws(Failure) in
       try FloatConversion.toFloat32(dtype, source, into: &target, on: level)
     }

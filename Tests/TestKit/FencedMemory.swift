@@ -1,5 +1,10 @@
-internal import Glibc
-import TensorCore
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#elseif canImport(Darwin)
+  internal import Darwin
+#endif
 
 /// Calls `body` with a copy of `source` and with `count` bytes to fill, and returns what was
 /// filled in; nil if a byte before the target was written.

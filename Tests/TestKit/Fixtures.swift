@@ -1,5 +1,17 @@
+<<<<<<< HEAD
 internal import Glibc
 internal import TensorCore
+=======
+import TensorCore
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#elseif canImport(Darwin)
+  internal import Darwin
+#endif
+>>>>>>> kernels
 
 /// Where tests find their files.
 public enum Fixtures {
