@@ -12,8 +12,18 @@ enum SafetensorsWritable {
     }
     try checkUnique(tensors)
     for tensor in tensors { try check(tensor) }
-    for (key, value) in metadata where (key + value).utf8.contains(0) {
-      throw refusal("NUL in the metadata", found: "\"\(key)\"", rule: "JSON-17")
+    try check(metadata: metadata)
+  }
+
+  private static func check(metadata: [String: String]) throws {
+    let limit = SafetensorsLimits.standard.headerBytes
+    for (key, value) in metadata {
+      guard key.utf8.count <= limit, value.utf8.count <= limit else {
+        throw refusal("metadata too long", found: "\"\(key.prefix(64))\"", rule: "ST-2")
+      }
+      guard !key.utf8.contains(0), !value.utf8.contains(0) else {
+        throw refusal("NUL in the metadata", found: "\"\(key)\"", rule: "JSON-17")
+      }
     }
   }
 

@@ -13,7 +13,10 @@ public enum JSON: Sendable, Equatable {
 /// Keys and values in the order of the text; keys are unique, compared byte by byte.
 public struct JSONObject: Sendable, Equatable {
   public private(set) var members: [Member]
+  /// Where each key is; empty while there are so few that looking through them is faster.
   private var positions: [ExactKey: Int]
+
+  private static let scannedCount = 8
 
   public struct Member: Sendable, Equatable {
     public let key: String
@@ -25,11 +28,11 @@ public struct JSONObject: Sendable, Equatable {
     positions = [:]
   }
 
-  /// `members` in their order; nil where two keys are equal. O(n).
-  init?(uniqueMembers members: [Member]) {
+  /// `members` in their order, whose keys the caller knows to differ. O(n).
+  init(uniqueMembers members: [Member]) {
+    self.init()
     self.members = members
-    positions = Self.positions(of: members)
-    guard positions.count == members.count else { return nil }
+    index()
   }
 
   public init(_ pairs: KeyValuePairs<String, JSON>) {
@@ -42,27 +45,35 @@ public struct JSONObject: Sendable, Equatable {
   /// The value under `key`; assigning nil removes it, assigning a new key appends it. O(1) to read
   /// and to append, O(n) to remove.
   public subscript(key: String) -> JSON? {
-    get { positions[ExactKey(key)].map { members[$0].value } }
+    get { position(of: key).map { members[$0].value } }
     set {
-      let exact = ExactKey(key)
-      switch (positions[exact], newValue) {
+      switch (position(of: key), newValue) {
       case (let position?, let value?): members[position].value = value
-      case (nil, let value?):
-        positions[exact] = members.count
-        members.append(Member(key: key, value: value))
+      case (nil, let value?): append(Member(key: key, value: value))
       case (let position?, nil):
         members.remove(at: position)
-        positions = Self.positions(of: members)
+        index()
       case (nil, nil): break
       }
     }
   }
 
-  private static func positions(of members: [Member]) -> [ExactKey: Int] {
-    var positions: [ExactKey: Int] = [:]
+  private func position(of key: String) -> Int? {
+    guard positions.isEmpty else { return positions[ExactKey(key)] }
+    return members.firstIndex { $0.key.utf8.elementsEqual(key.utf8) }
+  }
+
+  private mutating func append(_ member: Member) {
+    members.append(member)
+    if positions.isEmpty { return index() }
+    positions[ExactKey(member.key)] = members.count - 1
+  }
+
+  private mutating func index() {
+    positions = [:]
+    guard members.count > Self.scannedCount else { return }
     positions.reserveCapacity(members.count)
     for (index, member) in members.enumerated() { positions[ExactKey(member.key)] = index }
-    return positions
   }
 }
 

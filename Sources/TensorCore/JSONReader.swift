@@ -142,6 +142,6 @@ private struct ParsedJSON: ~Copyable {
       members.append(JSONObject.Member(key: key, value: value))
       unsafe next = entry.pointee.next
     }
-    return JSONObject(uniqueMembers: members).map(JSON.object)
+    return .object(JSONObject(uniqueMembers: members))
   }
 }

@@ -5,6 +5,9 @@
 struct OpenKeys {
   private var records: [Record] = []
 
+  /// Objects of so few keys are not worth sorting.
+  private static let comparedCount = 8
+
   private struct Record {
     let hash: Int
     /// Where the key stands in the text, between its quotes.
@@ -28,19 +31,46 @@ struct OpenKeys {
 
   /// The earliest of the keys from `first` on that repeats another of them.
   func repeated(from first: Int, decoded: (Range<Int>) -> [UInt8]) -> Range<Int>? {
-    guard records.count > first + 1 else { return nil }
+    if records.count - first <= Self.comparedCount {
+      return repeatedAmongFew(from: first, decoded: decoded)
+    }
     let sorted = records[first...].sorted {
       ($0.hash, $0.content.lowerBound) < ($1.hash, $1.content.lowerBound)
     }
     var earliest: Range<Int>?
-    for (index, record) in sorted.enumerated() {
-      let twin = sorted[(index + 1)...].prefix { $0.hash == record.hash }
-        .first { decoded($0.content) == decoded(record.content) }
-      guard let twin else { continue }
-      if earliest.map({ twin.content.lowerBound < $0.lowerBound }) ?? true {
-        earliest = twin.content
-      }
+    for index in sorted.indices {
+      guard let twin = Self.twin(ofKeyAt: index, in: sorted, decoded: decoded) else { continue }
+      if let known = earliest, known.lowerBound < twin.lowerBound { continue }
+      earliest = twin
     }
     return earliest
+  }
+
+  /// Each key against those before it: no memory is taken.
+  private func repeatedAmongFew(
+    from first: Int, decoded: (Range<Int>) -> [UInt8]
+  ) -> Range<Int>? {
+    for later in first..<records.count {
+      for earlier in first..<later where records[earlier].hash == records[later].hash {
+        if decoded(records[earlier].content) == decoded(records[later].content) {
+          return records[later].content
+        }
+      }
+    }
+    return nil
+  }
+
+  /// The next key that equals the one at `index`; only keys of the same hash are looked at.
+  private static func twin(
+    ofKeyAt index: Int, in sorted: [Record], decoded: (Range<Int>) -> [UInt8]
+  ) -> Range<Int>? {
+    var other = index + 1
+    while other < sorted.count, sorted[other].hash == sorted[index].hash {
+      if decoded(sorted[other].content) == decoded(sorted[index].content) {
+        return sorted[other].content
+      }
+      other += 1
+    }
+    return nil
   }
 }
