@@ -1,7 +1,3 @@
-<<<<<<< HEAD
-internal import Glibc
-internal import TensorCore
-=======
 import TensorCore
 
 #if canImport(Glibc)
@@ -11,7 +7,6 @@ import TensorCore
 #elseif canImport(Darwin)
   internal import Darwin
 #endif
->>>>>>> kernels
 
 /// Where tests find their files.
 public enum Fixtures {
