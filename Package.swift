@@ -53,7 +53,7 @@ let package = Package(
     tests("TensorCore"),
     tests("Kernels"),
     tests("Containers"),
-    tests("Codecs"),
-    tests("Checkpoints"),
+    tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
+    tests("Checkpoints", also: ["TensorCore", "Containers", "Codecs"]),
   ]
 )

@@ -73,9 +73,10 @@ public struct GPTQ: Codec {
     _ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?
   ) throws -> any PackedLayer {
     let known = ZeroRule.known(writer: scheme?.writer, bits: claim.bits)
+    let assumed = assume == .word && claim.bits == 3 ? .mask : assume
     return try GPTQLayer(
-      claim, zeroRule: version == .v2 ? .stored : known ?? assume ?? .mask,
-      isSettled: version == .v2 || known != nil || assume != nil)
+      claim, zeroRule: version == .v2 ? .stored : known ?? assumed ?? .mask,
+      isSettled: version == .v2 || known != nil || assumed != nil)
   }
 
   public func refusal(of layer: LayerFacts) -> Refusal? {

@@ -72,7 +72,10 @@ struct QWeight {
   ) throws -> (size: Int, findings: [Finding]) {
     if let declared {
       let size = declared.groupSize == -1 ? columns : declared.groupSize
-      if size > 0, columns.dividedRoundingUp(by: size) == groups { return (size, []) }
+      // A group wider than the layer is one group of all its columns.
+      if size > 0, columns.dividedRoundingUp(by: size) == groups {
+        return (min(size, columns), [])
+      }
     }
     guard columns % groups == 0 else {
       throw Failure(

@@ -7,7 +7,8 @@ public enum ZeroRule: String, Sendable, CaseIterable {
   /// Version 1 by fields without a mask: zero = field + 1, so a full field means 2^bits.
   case carry
   /// Version 1 by words: 1 in every field is added to the whole 32-bit word, carries and all,
-  /// which undoes a writer that subtracted it from the whole word.
+  /// which undoes a writer that subtracted it from the whole word. 3-bit fields cross words and
+  /// are corrected one by one, as by `mask`.
   case word
 
   /// The rules a user may choose between for a version 1 file of an unknown writer.
