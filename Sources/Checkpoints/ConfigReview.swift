@@ -41,7 +41,9 @@ struct ConfigReview {
 
   /// A declared quantization of which the tensors have nothing.
   private var missing: Finding? {
-    guard let scheme = config.scheme, layers.isEmpty, failed.isEmpty else { return nil }
+    guard let scheme = config.scheme, layers.isEmpty, failed.isEmpty, !table.names.isEmpty else {
+      return nil
+    }
     let dense = denseMatrices.map(\.module)
     return finding(
       "the config declares \(scheme.summary), the tensors hold none of it",

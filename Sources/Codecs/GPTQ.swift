@@ -43,8 +43,8 @@ public struct GPTQ: Codec {
   /// GPTQ-3: `qzeros` has outputs × bits / 32 words a row, which gives the bits.
   private func bits(of weight: QWeight) throws -> Int {
     let words = weight.qzeros.shape[1]
-    for bits in Self.widths where weight.outputs.multiplied(by: bits) == words.multiplied(by: 32) {
-      return bits
+    if let stored = words.multiplied(by: 32) {
+      for bits in Self.widths where weight.outputs.multiplied(by: bits) == stored { return bits }
     }
     throw Failure(
       .malformed, at: weight.qzeros.place, "the width of the zero points fits no bit width",
