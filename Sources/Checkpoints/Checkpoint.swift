@@ -91,7 +91,25 @@ struct LayerCensus {
       }
     }
     layers.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-    findings += layers.flatMap(\.findings)
+    findings += layers.flatMap(\.findings) + leftovers(claimed)
+  }
+
+  /// Parts of packed layers that no layout took, under a config that declares one: they would be
+  /// carried as if they were dense.
+  private mutating func leftovers(_ claimed: Set<String>) -> [Finding] {
+    guard let scheme else { return [] }
+    let modules = ["qweight", "qzeros"].flatMap { table.modules(with: $0) }
+    let left = Set(modules).subtracting(claimed).subtracting(failedModules).sorted()
+    failedModules.formUnion(left)
+    return left.map { module in
+      let qweight = table["\(module).qweight"]
+      let failure = Failure(
+        .malformed, at: module, "the parts are no layer of any layout that is read",
+        expected: "qweight, qzeros and scales in the shapes of \(scheme.layout)",
+        found: qweight.map { "a qweight of \($0.dtype) \($0.shape)" } ?? "no qweight",
+        rule: qweight == nil ? "GPTQ-1" : scheme.layout == "awq" ? "AWQ-2" : "GPTQ-2")
+      return Finding(.error, failure, names: [module])
+    }
   }
 
   private mutating func take(_ module: String, _ codec: any Codec, _ declared: Declared) -> Bool {

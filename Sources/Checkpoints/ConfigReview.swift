@@ -19,7 +19,8 @@ struct ConfigReview {
   ) -> Finding {
     let failure = Failure(
       .malformed, at: config.model?.name ?? "config.json", what, expected: expected,
-      found: found + Self.listing(names), rule: "GPTQ-24")
+      found: found + Self.listing(names),
+      rule: config.scheme?.layout == "awq" ? "AWQ-12" : "GPTQ-24")
     return Finding(severity, failure, names: names)
   }
 

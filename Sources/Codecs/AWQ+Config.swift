@@ -2,7 +2,9 @@ public import TensorCore
 
 extension AWQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
-    let reader = ConfigReader(config, at: "quantization config")
+    let reader = ConfigReader(
+      config, at: "quantization config",
+      rules: ConfigReader.Rules(type: "AWQ-10", support: "AWQ-13"))
     guard (config["quant_method"] ?? config["method"])?.string?.lowercased() == "awq" else {
       return nil
     }
