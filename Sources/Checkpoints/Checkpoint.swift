@@ -114,11 +114,9 @@ struct LayerCensus {
 
   private mutating func take(_ module: String, _ codec: any Codec, _ declared: Declared) -> Bool {
     do {
-      guard let claim = try codec.claim(module, in: table, declared: declared) else {
-        return false
-      }
-      layers.append(claim)
-      return true
+      let claims = try codec.claims(module, in: table, declared: declared)
+      layers += claims
+      return !claims.isEmpty
     } catch let failure as Failure {
       findings.append(Finding(.error, failure, names: [module]))
     } catch {

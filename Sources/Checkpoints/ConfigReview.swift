@@ -54,7 +54,9 @@ struct ConfigReview {
   /// Layers in another layout than the config names.
   private var otherLayout: Finding? {
     guard let scheme = config.scheme else { return nil }
-    let others = layers.filter { $0.layout != scheme.layout }
+    let others = layers.filter { layer in
+      Codecs.named(layer.layout).map { !$0.dialects.contains(scheme.layout) } ?? true
+    }
     guard let first = others.first else { return nil }
     return finding(
       "layers are stored in another layout than the config names", expected: scheme.layout,
