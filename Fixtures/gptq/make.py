@@ -146,7 +146,7 @@ def gptq_tensors(case):
     one("GPTQ-5-index-is-i64", g_idx=("I64", [INPUTS], integers(trivial, "q")))
     one("GPTQ-6-index-too-large", g_idx=index(trivial[:-1] + [GROUPS]))
     one("GPTQ-6-index-negative", g_idx=index([-1] + trivial[1:]))
-    full = ("I32", [GROUPS, 4], b"\x77\x77\x77\xf7" * GROUPS * 4)
+    full = ("I32", [GROUPS, 4], b"\xf7\x77\x77\x77" * GROUPS * 4)
     one("GPTQ-12-full-fields-of-an-unknown-writer", qzeros=full)
 
 
