@@ -40,10 +40,18 @@ def index(groups):
     return ("I32", [len(groups)], integers(groups))
 
 
+def middle_zeros(bits, groups):
+    """Every field 2^(bits-1) - 1: the zero point of symmetric version 1 layers."""
+    field = (1 << (bits - 1)) - 1
+    stream = sum(field << (bits * output) for output in range(OUTPUTS))
+    data = stream.to_bytes(OUTPUTS * bits // 8, "little")
+    return ("I32", [groups, OUTPUTS * bits // 32], data * groups)
+
+
 def gptq_layer(bits=4, groups=GROUPS):
     return {
         "qweight": filler("I32", [INPUTS * bits // 32, OUTPUTS]),
-        "qzeros": filler("I32", [groups, OUTPUTS * bits // 32]),
+        "qzeros": middle_zeros(bits, groups),
         "scales": filler("F16", [groups, OUTPUTS]),
         "g_idx": index([column // GROUP for column in range(INPUTS)]),
     }
@@ -155,7 +163,7 @@ def gptq_configs(case):
     whole = [gptq_layer(), gptq_layer()]
     case("GPTQ-20-bits-is-text", whole, gptq_config(bits="4"))
     case("GPTQ-20-group-size-is-a-fraction", whole, gptq_config(group_size=32.5))
-    case("GPTQ-20-group-size-is-too-large", whole, gptq_config(group_size=1 << 70))
+    case("GPTQ-20-group-size-is-too-large", whole, gptq_config(group_size=1 << 63))
     case("GPTQ-20-sym-is-a-number", whole, gptq_config(sym=1))
     case("GPTQ-20-format-is-a-number", whole, gptq_config(checkpoint_format=2))
     case("GPTQ-20-dynamic-is-a-list", whole, gptq_config(dynamic=["+:x"]))

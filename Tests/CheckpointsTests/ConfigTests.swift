@@ -41,7 +41,7 @@ import Testing
     var model = Model()
     model.addGPTQ("model.layers.0.q_proj")
     model.config = """
-      {"z": 1e-05, "a": 10000.0, "big": 123456789012345678901234567890, "minus": -0.0, "e": 1E+2,
+      {"z": 1e-05, "a": 10000.0, "big": 18446744073709551615, "minus": -0.0, "e": 1E+2,
        "quantization_config": {"bits": 4, "group_size": 32, "desc_act": false}, "last": "é\\u0000"}
       """
     try model.write(to: folder.path("in"))
@@ -50,7 +50,7 @@ import Testing
     #expect(after.keys == ["z", "a", "big", "minus", "e", "quantization_config", "last"])
     #expect(after["z"] == .number("1e-05"))
     #expect(after["a"] == .number("10000.0"))
-    #expect(after["big"] == .number("123456789012345678901234567890"))
+    #expect(after["big"] == .number("18446744073709551615"))
     #expect(after["minus"] == .number("-0.0"))
     #expect(after["e"] == .number("1E+2"))
     #expect(after["last"] == .string("é\0"))

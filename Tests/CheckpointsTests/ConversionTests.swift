@@ -18,7 +18,10 @@ import Testing
     try expectPredicted(result)
     try expectAccountedFor(result)
     #expect(result.output.findings.isEmpty, "\(result.output.findings)")
-    #expect(result.output.config.scheme == result.plan.scheme)
+    var scheme = result.plan.scheme
+    // An AWQ config never says that zero points may be left out.
+    if target == "awq" { scheme.defaults.symmetric = false }
+    #expect(result.output.config.scheme == scheme)
     for claim in source.layers {
       let copy = try #require(result.output.layer(named: claim.name))
       #expect(copy.layout == target)

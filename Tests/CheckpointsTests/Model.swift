@@ -30,7 +30,7 @@ struct Model {
     add(
       "\(name).scales", .f16, [groups, 32],
       (0..<groups * 32).flatMap { _ in [0x00, 0x3C] as [UInt8] })
-    let index = (0..<columns).flatMap { [UInt8($0 / groupSize), 0, 0, 0] }
+    let index = (0..<columns).flatMap { [UInt8($0 / groupSize), 0, 0, 0] as [UInt8] }
     add("\(name).g_idx", .i32, [columns], index)
   }
 
