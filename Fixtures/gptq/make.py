@@ -40,10 +40,18 @@ def index(groups):
     return ("I32", [len(groups)], integers(groups))
 
 
+def middle_zeros(bits, groups):
+    """Every field 2^(bits-1) - 1: the zero point of symmetric version 1 layers."""
+    field = (1 << (bits - 1)) - 1
+    stream = sum(field << (bits * output) for output in range(OUTPUTS))
+    data = stream.to_bytes(OUTPUTS * bits // 8, "little")
+    return ("I32", [groups, OUTPUTS * bits // 32], data * groups)
+
+
 def gptq_layer(bits=4, groups=GROUPS):
     return {
         "qweight": filler("I32", [INPUTS * bits // 32, OUTPUTS]),
-        "qzeros": filler("I32", [groups, OUTPUTS * bits // 32]),
+        "qzeros": middle_zeros(bits, groups),
         "scales": filler("F16", [groups, OUTPUTS]),
         "g_idx": index([column // GROUP for column in range(INPUTS)]),
     }
@@ -146,7 +154,7 @@ def gptq_tensors(case):
     one("GPTQ-5-index-is-i64", g_idx=("I64", [INPUTS], integers(trivial, "q")))
     one("GPTQ-6-index-too-large", g_idx=index(trivial[:-1] + [GROUPS]))
     one("GPTQ-6-index-negative", g_idx=index([-1] + trivial[1:]))
-    full = ("I32", [GROUPS, 4], b"\x77\x77\x77\xf7" * GROUPS * 4)
+    full = ("I32", [GROUPS, 4], b"\xf7\x77\x77\x77" * GROUPS * 4)
     one("GPTQ-12-full-fields-of-an-unknown-writer", qzeros=full)
 
 
@@ -155,7 +163,7 @@ def gptq_configs(case):
     whole = [gptq_layer(), gptq_layer()]
     case("GPTQ-20-bits-is-text", whole, gptq_config(bits="4"))
     case("GPTQ-20-group-size-is-a-fraction", whole, gptq_config(group_size=32.5))
-    case("GPTQ-20-group-size-is-too-large", whole, gptq_config(group_size=1 << 70))
+    case("GPTQ-20-group-size-is-too-large", whole, gptq_config(group_size=1 << 63))
     case("GPTQ-20-sym-is-a-number", whole, gptq_config(sym=1))
     case("GPTQ-20-format-is-a-number", whole, gptq_config(checkpoint_format=2))
     case("GPTQ-20-dynamic-is-a-list", whole, gptq_config(dynamic=["+:x"]))

@@ -20,7 +20,7 @@ extension AWQ {
         groupSize: try reader.int(["group_size", "q_group_size"]) ?? 128,
         symmetric: !hasZeroPoint),
       overrides: try skipped(reader),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false)
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
   }
 
   private func skipped(_ reader: ConfigReader) throws -> [Scheme.Override] {

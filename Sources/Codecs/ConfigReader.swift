@@ -42,6 +42,13 @@ struct ConfigReader {
     return nil
   }
 
+  /// The program that packed the file, lower-case with its version, where the config says.
+  var writer: String? {
+    if let version = object["autoround_version"]?.string { return "auto-round:\(version)" }
+    let quantizer = object["meta"]?["quantizer"]
+    return (quantizer?.array?.first ?? quantizer)?.string?.lowercased()
+  }
+
   func wrongType(_ key: String, _ expected: String) -> Failure {
     Failure(
       .malformed, at: place, "the key \(key)", expected: expected,

@@ -12,7 +12,7 @@ extension GPTQ {
       actOrder: try reader.bool(["desc_act"]) ?? false)
     return Scheme(
       layout: name, defaults: defaults, overrides: try GPTQDialect.overrides(reader, defaults),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: GPTQDialect.writer(config))
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
   }
 
   public func config(for scheme: Scheme) throws -> JSONObject {
@@ -102,12 +102,6 @@ private enum GPTQDialect {
       ]
     }
     return dynamic
-  }
-
-  static func writer(_ config: JSONObject) -> String? {
-    if let version = config["autoround_version"]?.string { return "auto-round:\(version)" }
-    let quantizer = config["meta"]?["quantizer"]
-    return (quantizer?.array?.first ?? quantizer)?.string?.lowercased()
   }
 }
 
