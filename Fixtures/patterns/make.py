@@ -138,6 +138,10 @@ MATCHED = [
     (r"(?!(a|b?)*c).*", ["abac", "abad"]),
     (r"(?:.(?=(?:a|b?)*c))+.", ["xbabc", "xbabd"]),
     (r"(?=a){2}a", ["a", "b"]),
+    # The part that looks is asked at 1 before 0, and its loop goes on from where one ended.
+    (r".?(?=(?:|a|b)*c)bac", ["bac", "abac"]),
+    (r".?(?=(?:|a|(?:|b)*)*c)bbac", ["bbac", "abbac"]),
+    (r".?(?!(?:|a|b)*c)bac", ["bac"]),
     # Without regard to case.
     (r"(?i)abc", ["ABC", "aBc", "abd"]),
     (r"(?i)[A-C]+", ["abc", "xyz"]),
