@@ -30,7 +30,9 @@ import Testing
     #expect(text.hasSuffix("}\n"))
     #expect(try json(result, "quantize_config.json") == after["quantization_config"])
     #expect(after["quantization_config"]?["quant_method"] == (target == "awq" ? "awq" : "gptq"))
-    #expect(after["quantization_config"]?["checkpoint_format"]?.string == (target == "awq" ? "gemm" : target))
+    #expect(
+      after["quantization_config"]?["checkpoint_format"]?.string
+        == (target == "awq" ? "gemm" : target))
     #expect(after["quantization_config"]?["sym"] == (target == "awq" ? nil : false))
     // What described how the source was made is not true of the output.
     #expect(after["quantization_config"]?["meta"]?["damp_percent"] == nil)
