@@ -4,7 +4,7 @@ import TensorCore
 import TestKit
 import Testing
 
-/// The whole checkpoints that the fixtures were cut from, where `NIBBLE_GOLDENS` names their folder.
+/// The whole checkpoints that fixtures were cut from, where `NIBBLE_GOLDENS` names their folder.
 @Suite struct GoldensTests {
   @Test func everyCheckpointHoldsItsWritersNumbers() throws {
     guard let root = Fixtures.goldens else {

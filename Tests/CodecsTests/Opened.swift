@@ -19,9 +19,11 @@ enum Opened {
     assume: ZeroRule? = nil
   ) throws -> any PackedLayer {
     let settings = scheme?.rules().settings(for: name)
-    let claim = try codec.claim(
+    let claims = try codec.claims(
       name, in: TensorTable(tensors), declared: Declared(scheme: scheme, settings: settings))
-    guard let claim else { throw Failure(.internal, at: name, "\(codec.name) claims no layer") }
+    guard let claim = claims.first, claims.count == 1 else {
+      throw Failure(.internal, at: name, "\(codec.name) claims \(claims.count) layers")
+    }
     if let finding = claim.findings.first { throw finding.failure }
     return try codec.open(claim, scheme: scheme, assume: assume)
   }
