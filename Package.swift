@@ -54,6 +54,6 @@ let package = Package(
     tests("Kernels"),
     tests("Containers"),
     tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
-    tests("Checkpoints", also: ["TensorCore", "Containers", "Codecs"]),
+    tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs"]),
   ]
 )

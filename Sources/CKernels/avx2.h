@@ -4,6 +4,8 @@
 #ifndef AVX2_H
 #define AVX2_H
 
+#if defined(__x86_64__)
+
 #include <immintrin.h>
 
 #include "kernels.h"
@@ -32,4 +34,5 @@ INLINE __m256i bytes_of(unsigned value) { return _mm256_set1_epi8((char)value); 
 // The same 16 bytes in both lanes.
 INLINE __m256i twice(__m128i lane) { return _mm256_broadcastsi128_si256(lane); }
 
+#endif
 #endif

@@ -83,15 +83,21 @@ INLINE void unpack_part(unsigned bits, size_t unit, const uint8_t *words, uint8_
     }
 }
 
+// Eight code rows -> `bits` planes, which stay in registers until they are whole.
+INLINE void gather(unsigned bits, const uint8_t *codes, size_t columns, __m256i *planes) {
+  __m256i whole[8];
+  for (unsigned i = 0; i < bits; i++) whole[i] = _mm256_setzero_si256();
+  for (unsigned i = 0; i < 8; i++) put(bits, i, load(codes + i * columns), whole);
+  for (unsigned i = 0; i < bits; i++) planes[i] = whole[i];
+}
+
 INLINE void pack_part(unsigned bits, size_t unit, const uint8_t *codes, uint8_t *words,
                       size_t columns) {
   __m256i left[plane_limit], right[plane_limit];
-  for (size_t i = 0; i < 4 * unit; i++) left[i] = right[i] = _mm256_setzero_si256();
-  for (size_t eight = 0; eight < unit * 4 / bits; eight++)
-    for (unsigned i = 0; i < 8; i++, codes += columns) {
-      put(bits, i, load(codes), left + eight * bits);
-      put(bits, i, load(codes + 32), right + eight * bits);
-    }
+  for (size_t eight = 0; eight < unit * 4 / bits; eight++, codes += 8 * columns) {
+    gather(bits, codes, columns, left + eight * bits);
+    gather(bits, codes + 32, columns, right + eight * bits);
+  }
   for (size_t row = 0; row < unit; row++) {
     join(left + 4 * row, words + row * columns * 4);
     join(right + 4 * row, words + row * columns * 4 + 128);

@@ -30,11 +30,21 @@ public final class Checkpoint: Sendable {
       table: table, config: config, layers: layers, failed: census.failedModules
     ).findings
     let all =
-      tensors.problems.map { Finding(.error, $0) } + config.findings + census.findings
+      Self.findings(of: tensors, strict: strict) + config.findings + census.findings
       + disagreements
     findings = all.enumerated().sorted {
       ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
     }.map(\.element)
+  }
+
+  /// What a strict opening lets pass leaves every tensor certain, so it only warns. GPTQModel counts
+  /// whole files in `total_size` (SI-8), which harms nobody.
+  private static func findings(of tensors: ShardedTensors, strict: Bool) -> [Finding] {
+    let fileBytes = tensors.files.reduce(0) { $0 + $1.size }
+    return tensors.problems.map { problem in
+      let countsFiles = problem.rule == "SI-8" && tensors.index?.totalSize?.int == fileBytes
+      return Finding(strict || countsFiles ? .warning : .error, problem)
+    }
   }
 
   public func layer(named name: String) -> LayerClaim? {
@@ -81,16 +91,32 @@ struct LayerCensus {
       }
     }
     layers.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-    findings += layers.flatMap(\.findings)
+    findings += layers.flatMap(\.findings) + leftovers(claimed)
+  }
+
+  /// Parts of packed layers that no layout took, under a config that declares one: they would be
+  /// carried as if they were dense.
+  private mutating func leftovers(_ claimed: Set<String>) -> [Finding] {
+    guard let scheme else { return [] }
+    let modules = ["qweight", "qzeros"].flatMap { table.modules(with: $0) }
+    let left = Set(modules).subtracting(claimed).subtracting(failedModules).sorted()
+    failedModules.formUnion(left)
+    return left.map { module in
+      let qweight = table["\(module).qweight"]
+      let failure = Failure(
+        .malformed, at: module, "the parts are no layer of any layout that is read",
+        expected: "qweight, qzeros and scales in the shapes of \(scheme.layout)",
+        found: qweight.map { "a qweight of \($0.dtype) \($0.shape)" } ?? "no qweight",
+        rule: qweight == nil ? "GPTQ-1" : scheme.layout == "awq" ? "AWQ-2" : "GPTQ-2")
+      return Finding(.error, failure, names: [module])
+    }
   }
 
   private mutating func take(_ module: String, _ codec: any Codec, _ declared: Declared) -> Bool {
     do {
-      guard let claim = try codec.claim(module, in: table, declared: declared) else {
-        return false
-      }
-      layers.append(claim)
-      return true
+      let claims = try codec.claims(module, in: table, declared: declared)
+      layers += claims
+      return !claims.isEmpty
     } catch let failure as Failure {
       findings.append(Finding(.error, failure, names: [module]))
     } catch {

@@ -19,7 +19,8 @@ struct ConfigReview {
   ) -> Finding {
     let failure = Failure(
       .malformed, at: config.model?.name ?? "config.json", what, expected: expected,
-      found: found + Self.listing(names), rule: "GPTQ-24")
+      found: found + Self.listing(names),
+      rule: config.scheme?.layout == "awq" ? "AWQ-12" : "GPTQ-24")
     return Finding(severity, failure, names: names)
   }
 
@@ -41,7 +42,9 @@ struct ConfigReview {
 
   /// A declared quantization of which the tensors have nothing.
   private var missing: Finding? {
-    guard let scheme = config.scheme, layers.isEmpty, failed.isEmpty else { return nil }
+    guard let scheme = config.scheme, layers.isEmpty, failed.isEmpty, !table.names.isEmpty else {
+      return nil
+    }
     let dense = denseMatrices.map(\.module)
     return finding(
       "the config declares \(scheme.summary), the tensors hold none of it",
@@ -51,7 +54,9 @@ struct ConfigReview {
   /// Layers in another layout than the config names.
   private var otherLayout: Finding? {
     guard let scheme = config.scheme else { return nil }
-    let others = layers.filter { $0.layout != scheme.layout }
+    let others = layers.filter { layer in
+      Codecs.named(layer.layout).map { !$0.dialects.contains(scheme.layout) } ?? true
+    }
     guard let first = others.first else { return nil }
     return finding(
       "layers are stored in another layout than the config names", expected: scheme.layout,

@@ -62,6 +62,15 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func checkSource(_ source: Checkpoint) throws {
+    let errors = source.findings.filter { $0.severity == .error }
+    if let only = errors.first, errors.count == 1 || source.layers.isEmpty { throw only.failure }
+    guard errors.isEmpty else {
+      throw Failure(
+        .malformed, at: source.path, "the source is not in order",
+        found: "\(errors.count) errors",
+        remedy: "nothing was written; nibble verify lists them all",
+        details: errors.prefix(20).map(\.failure.description))
+    }
     guard !source.layers.isEmpty else {
       throw Failure(
         .unsupported, at: source.path, "there is no packed layer to convert",
@@ -69,13 +78,6 @@ public struct ConversionPlan: Sendable {
         found: source.config.method ?? "dense tensors",
         details: source.findings.map(\.failure.description))
     }
-    let errors = source.findings.filter { $0.severity == .error }
-    guard let first = errors.first else { return }
-    if errors.count == 1 { throw first.failure }
-    throw Failure(
-      .malformed, at: source.path, "the source is not in order", found: "\(errors.count) errors",
-      remedy: "nothing was written; see nibble verify",
-      details: errors.prefix(20).map(\.failure.description))
   }
 
   private static func facts(of layers: [any PackedLayer], threads: Int) throws -> [LayerFacts] {

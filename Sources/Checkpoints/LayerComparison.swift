@@ -103,8 +103,10 @@ struct LayerComparer {
       result.differingScales = try differences(region.count, 4, workspace) { layer, bytes in
         try (layer == 0 ? a : b).readFloatScales(region, .inputMajor, into: &bytes, workspace)
       }
+      let size = a.form.offset.byteCount
+      guard size > 0 else { return result }
       result.zeros = region.count
-      result.differingZeros = try differences(region.count, 2, workspace) { layer, bytes in
+      result.differingZeros = try differences(region.count, size, workspace) { layer, bytes in
         try (layer == 0 ? a : b).readOffsets(region, .inputMajor, into: &bytes, workspace)
       }
     }

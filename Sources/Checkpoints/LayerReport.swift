@@ -10,7 +10,7 @@ public struct LayerReport: Sendable {
     public let weights: [[Float]]
     /// `[rows][groups]`, the first groups only.
     public let scales: [[Float]]
-    public let zeros: [[UInt16]]
+    public let offsets: [[Float]]
   }
 
   public let name: String
@@ -18,7 +18,7 @@ public struct LayerReport: Sendable {
   public let corner: Corner
   /// How often each code occurs.
   public let codes: [Int]
-  /// How often each zero point occurs, from the smallest to the largest.
+  /// How often each whole zero point occurs, from the smallest to the largest.
   public let zeros: [(value: Int, count: Int)]
   public let scales: FloatStatistics
   public let weights: FloatStatistics
@@ -48,6 +48,7 @@ public struct LayerReport: Sendable {
         try layer.readFloatScales(parameters, .outputMajor, into: &values, workspace)
         scales.merge(FloatStatistics(values.bytes))
       }
+      guard form.offset == .integer else { continue }
       try workspace.lend(parameters.count * 2) { values in
         try layer.readOffsets(parameters, .outputMajor, into: &values, workspace)
         for index in 0..<parameters.count {
@@ -93,10 +94,14 @@ extension LayerReport.Corner {
         (0..<groups).map { bytes.bytes.float32(at: row * form.groups + $0) }
       }
     }
-    zeros = try workspace.lend(parameters.count * 2) { bytes in
-      try layer.readOffsets(parameters, .outputMajor, into: &bytes, workspace)
+    guard form.offset != .none else {
+      offsets = []
+      return
+    }
+    offsets = try workspace.lend(parameters.count * 4) { bytes in
+      try layer.readFloatOffsets(parameters, into: &bytes, workspace)
       return (0..<shown.rows).map { row in
-        (0..<groups).map { bytes.bytes.uint16(at: row * form.groups + $0) }
+        (0..<groups).map { bytes.bytes.float32(at: row * form.groups + $0) }
       }
     }
   }

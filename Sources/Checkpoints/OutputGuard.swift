@@ -10,12 +10,14 @@ struct OutputGuard {
   /// Throws `usage`.
   func check() throws {
     let folder = FileSystem.realPath(source.tensors.folder) ?? source.tensors.folder
-    let parent = FileSystem.realPath(output.folderName) ?? output.folderName
-    let target = FileSystem.realPath(output) ?? parent + "/" + output.fileName
-    guard !Self.contains(folder, target) && !Self.contains(target, folder) else {
+    let name = Self.nameInRealFolder(output)
+    let target = FileSystem.realPath(output) ?? name
+    // The folder that is filled until the output takes its name is emptied first.
+    let staging = FileSystem.realPath(name + ".unfinished") ?? name + ".unfinished"
+    for path in [target, staging] where Self.contains(folder, path) || Self.contains(path, folder) {
       throw Failure(
         .usage, at: output, "the output and the source must lie apart",
-        expected: "a folder outside of \(folder)", found: target)
+        expected: "a folder outside of \(folder)", found: path)
     }
     guard force, FileSystem.kind(of: output) == .folder else { return }
     let names = try FileSystem.names(in: output)
@@ -27,6 +29,13 @@ struct OutputGuard {
         .usage, at: output, "--force replaces checkpoints only",
         expected: "a folder with config.json or safetensors files", found: "other files")
     }
+  }
+
+  /// The output's own name, which need not be there yet, in its folder without links and dots.
+  private static func nameInRealFolder(_ output: String) -> String {
+    var path = output
+    while path.utf8.count > 1 && path.hasSuffix("/") { path.removeLast() }
+    return (FileSystem.realPath(path.folderName) ?? path.folderName) + "/" + path.fileName
   }
 
   /// Whether `inner` is `outer` or lies below it.

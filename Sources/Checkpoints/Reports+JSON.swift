@@ -9,7 +9,7 @@ extension LayerReport {
       "groups": .integer(form.groups), "act_order": .bool(form.grouping.isPermuted),
       "corner": [
         "codes": .array(corner.codes.map { .array($0.map { .integer($0) }) }),
-        "zeros": .array(corner.zeros.map { .array($0.map { .integer($0) }) }),
+        "offsets": .array(corner.offsets.map { .array($0.map { .real(Double($0)) }) }),
         "scales": .array(corner.scales.map { .array($0.map { .real(Double($0)) }) }),
         "weights": .array(corner.weights.map { .array($0.map { .real(Double($0)) }) }),
       ],

@@ -25,7 +25,7 @@ public struct SideFiles: Sendable {
     let model = Set(source.tensors.files.map(\.name))
     var carried: [String] = []
     var left: [(path: String, reason: String)] = []
-    for path in try Self.paths(in: folder, below: "") where !model.contains(path) {
+    for path in try Self.paths(in: folder, below: "", within: []) where !model.contains(path) {
       if let reason = Self.reasonToLeave(path) {
         left.append((path, reason))
       } else if !Self.isRewritten(path) {
@@ -36,12 +36,20 @@ public struct SideFiles: Sendable {
     self.left = left
   }
 
-  private static func paths(in folder: String, below prefix: String) throws -> [String] {
-    try FileSystem.names(in: folder).filter { !$0.hasPrefix(".") }.flatMap { name in
+  /// Links are followed, as download caches are made of them, but not into a folder `within` which
+  /// this one lies.
+  private static func paths(
+    in folder: String, below prefix: String, within parents: [FileIdentity]
+  ) throws -> [String] {
+    guard let identity = FileSystem.identity(of: folder), !parents.contains(identity) else {
+      return []
+    }
+    return try FileSystem.names(in: folder).filter { !$0.hasPrefix(".") }.flatMap { name in
       let path = folder + "/" + name
       return switch FileSystem.kind(of: path) {
       case .file: [prefix + name]
-      case .folder: try paths(in: path, below: prefix + name + "/")
+      case .folder:
+        try paths(in: path, below: prefix + name + "/", within: parents + [identity])
       case .other, nil: [String]()
       }
     }

@@ -12,6 +12,11 @@ public struct Verification: Sendable {
   /// Broken rules and warnings, gravest first.
   public let findings: [Finding]
 
+  /// The kind of the gravest broken rule; nil where all is in order.
+  public var failure: Failure.Kind? {
+    findings.first { $0.severity == .error }?.failure.kind
+  }
+
   public var isClean: Bool { !findings.contains { $0.severity == .error } }
 
   /// Opens the checkpoint leniently, so that all broken rules are found at once, and reads all of

@@ -2,7 +2,9 @@ public import TensorCore
 
 extension AWQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
-    let reader = ConfigReader(config, at: "quantization config")
+    let reader = ConfigReader(
+      config, at: "quantization config",
+      rules: ConfigReader.Rules(type: "AWQ-10", support: "AWQ-13"))
     guard (config["quant_method"] ?? config["method"])?.string?.lowercased() == "awq" else {
       return nil
     }
@@ -18,7 +20,7 @@ extension AWQ {
         groupSize: try reader.int(["group_size", "q_group_size"]) ?? 128,
         symmetric: !hasZeroPoint),
       overrides: try skipped(reader),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false)
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
   }
 
   private func skipped(_ reader: ConfigReader) throws -> [Scheme.Override] {

@@ -12,13 +12,13 @@ public struct AWQ: Codec {
     table.modules(with: "qweight")
   }
 
-  public func claim(
+  public func claims(
     _ module: String, in table: TensorTable, declared: Declared
-  ) throws -> LayerClaim? {
+  ) throws -> [LayerClaim] {
     guard let weight = try QWeight(module, in: table), weight.layout == .awqGEMM else {
-      return nil
+      return []
     }
-    return try claim(weight, declared: declared.settings)
+    return [try claim(weight, declared: declared.settings)]
   }
 
   private func claim(_ weight: QWeight, declared: Scheme.Settings?) throws -> LayerClaim {
@@ -74,9 +74,10 @@ public struct AWQ: Codec {
       return Refusal(
         "\(form.rows) outputs do not fill words of 8", remedy: "--to gptq", rule: "AWQ-2")
     }
-    guard layer.zeros.upperBound <= 15 else {
+    guard let zeros = layer.zeros else { return .noWholeZeros(target: name, rule: "AWQ-3") }
+    guard zeros.upperBound <= 15 else {
       return Refusal(
-        "a zero point of \(layer.zeros.upperBound) does not fit 4 bits",
+        "a zero point of \(zeros.upperBound) does not fit 4 bits",
         remedy: "--assume-zeros mask reads full fields as 0", rule: "AWQ-3")
     }
     guard form.scaleType == .f16 || form.scaleType == .bf16 else {

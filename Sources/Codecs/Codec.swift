@@ -7,11 +7,15 @@ public import TensorCore
 public protocol Codec: Sendable {
   /// The name users type after `--to`.
   var name: String { get }
+  /// Layouts a config may name for layers in this one; a layer under another is a finding.
+  var dialects: [String] { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
   func candidates(in table: TensorTable) -> [String]
-  /// Reads a candidate's shapes; nil where they belong to another layout. Reads no data. Throws
-  /// `malformed` where parts are missing or misshapen.
-  func claim(_ module: String, in table: TensorTable, declared: Declared) throws -> LayerClaim?
+  /// Reads a candidate's shapes: the layers it holds, none where they belong to another layout.
+  /// Reads no data. Throws `malformed` where parts are missing or misshapen.
+  func claims(
+    _ module: String, in table: TensorTable, declared: Declared
+  ) throws -> [LayerClaim]
   /// Opens a claimed layer for reading. Reads `g_idx`, not the codes.
   func open(_ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?) throws -> any PackedLayer
   /// Why this layout can't hold a layer; nil where it can.
@@ -37,6 +41,10 @@ public struct Declared: Sendable {
   }
 }
 
+extension Codec {
+  public var dialects: [String] { [name] }
+}
+
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
   public static let all: [any Codec] = [GPTQ.v1, GPTQ.v2, AWQ()]
@@ -56,6 +64,14 @@ public struct Refusal: Sendable, Equatable {
     self.reason = reason
     self.remedy = remedy
     self.rule = rule
+  }
+}
+
+extension Refusal {
+  static func noWholeZeros(target: String, rule: String) -> Refusal {
+    Refusal(
+      "its offsets are no whole zero points, and \(target) holds no others",
+      remedy: "--to dense", rule: rule)
   }
 }
 

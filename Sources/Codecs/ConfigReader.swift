@@ -2,12 +2,20 @@ import TensorCore
 
 /// Typed access to a config object: an absent or null key is nil, a wrong type is an error.
 struct ConfigReader {
+  /// The rules a dialect's page gives to types and to values that are not read.
+  struct Rules {
+    let type: String
+    let support: String
+  }
+
   let object: JSONObject
   let place: String
+  let rules: Rules
 
-  init(_ object: JSONObject, at place: String) {
+  init(_ object: JSONObject, at place: String, rules: Rules) {
     self.object = object
     self.place = place
+    self.rules = rules
   }
 
   func int(_ keys: [String]) throws -> Int? {
@@ -34,13 +42,21 @@ struct ConfigReader {
     return nil
   }
 
+  /// The program that packed the file, lower-case with its version, where the config says.
+  var writer: String? {
+    if let version = object["autoround_version"]?.string { return "auto-round:\(version)" }
+    let quantizer = object["meta"]?["quantizer"]
+    return (quantizer?.array?.first ?? quantizer)?.string?.lowercased()
+  }
+
   func wrongType(_ key: String, _ expected: String) -> Failure {
     Failure(
       .malformed, at: place, "the key \(key)", expected: expected,
-      found: object[key]?.text() ?? "nothing")
+      found: object[key]?.text() ?? "nothing", rule: rules.type)
   }
 
   func unsupported(_ what: String) -> Failure {
-    Failure(.unsupported, at: place, "\(what) is not read by this version")
+    Failure(
+      .unsupported, at: place, "\(what) is not read by this version", rule: rules.support)
   }
 }

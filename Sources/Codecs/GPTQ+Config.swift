@@ -2,7 +2,8 @@ public import TensorCore
 
 extension GPTQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
-    let reader = ConfigReader(config, at: "quantization config")
+    let reader = ConfigReader(
+      config, at: "quantization config", rules: GPTQDialect.rules)
     guard try GPTQDialect.layout(reader) == name else { return nil }
     let defaults = Scheme.Settings(
       bits: try reader.int(["bits", "w_bit", "wbits"]) ?? 4,
@@ -11,7 +12,7 @@ extension GPTQ {
       actOrder: try reader.bool(["desc_act"]) ?? false)
     return Scheme(
       layout: name, defaults: defaults, overrides: try GPTQDialect.overrides(reader, defaults),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: GPTQDialect.writer(config))
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
   }
 
   public func config(for scheme: Scheme) throws -> JSONObject {
@@ -36,12 +37,14 @@ extension GPTQ {
 
 /// The GPTQ dialect of `quantization_config` (`Formats/gptq.md`, GPTQ-20 to GPTQ-25).
 private enum GPTQDialect {
+  static let rules = ConfigReader.Rules(type: "GPTQ-20", support: "GPTQ-22")
+
   /// The codec the config speaks of; nil where it speaks of no GPTQ.
   static func layout(_ reader: ConfigReader) throws -> String? {
     let config = reader.object
     guard isGPTQ(config) else { return nil }
-    if config["is_marlin_format"]?.bool == true { throw reader.unsupported("Marlin tiles") }
-    if let packed = config["pack_dtype"]?.string, packed != "int32", packed != "torch.int32" {
+    if try reader.bool(["is_marlin_format"]) == true { throw reader.unsupported("Marlin tiles") }
+    if let packed = try reader.string(["pack_dtype"]), packed != "int32", packed != "torch.int32" {
       throw reader.unsupported("pack_dtype \(packed)")
     }
     let format = try reader.string(["checkpoint_format", "format"])?.lowercased() ?? "gptq"
@@ -71,7 +74,11 @@ private enum GPTQDialect {
         isSkip || rule.key.hasPrefix("+:") ? String(rule.key.dropFirst(2)) : rule.key)
       try pattern.validate(at: reader.place)
       guard !isSkip else { return Scheme.Override(pattern, nil) }
-      let changes = ConfigReader(rule.value.object ?? JSONObject(), at: "dynamic \(rule.key)")
+      guard let keys = rule.value.object else {
+        throw ConfigReader(rules, at: "dynamic", rules: Self.rules)
+          .wrongType(rule.key, "an object")
+      }
+      let changes = ConfigReader(keys, at: "dynamic \(rule.key)", rules: Self.rules)
       var settings = defaults
       settings.bits = try changes.int(["bits"]) ?? settings.bits
       settings.groupSize = try changes.int(["group_size"]) ?? settings.groupSize
@@ -95,12 +102,6 @@ private enum GPTQDialect {
       ]
     }
     return dynamic
-  }
-
-  static func writer(_ config: JSONObject) -> String? {
-    if let version = config["autoround_version"]?.string { return "auto-round:\(version)" }
-    let quantizer = config["meta"]?["quantizer"]
-    return (quantizer?.array?.first ?? quantizer)?.string?.lowercased()
   }
 }
 

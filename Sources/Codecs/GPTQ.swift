@@ -20,14 +20,14 @@ public struct GPTQ: Codec {
     table.modules(with: "qweight")
   }
 
-  public func claim(
+  public func claims(
     _ module: String, in table: TensorTable, declared: Declared
-  ) throws -> LayerClaim? {
+  ) throws -> [LayerClaim] {
     // Shapes do not show the version: without a config's word it is 1, as loaders take it.
     guard (declared.scheme?.layout == "gptq_v2") == (version == .v2),
       let weight = try QWeight(module, in: table), weight.layout == .gptq
-    else { return nil }
-    return try claim(weight, declared: declared.settings)
+    else { return [] }
+    return [try claim(weight, declared: declared.settings)]
   }
 
   private func claim(_ weight: QWeight, declared: Scheme.Settings?) throws -> LayerClaim {
@@ -43,8 +43,8 @@ public struct GPTQ: Codec {
   /// GPTQ-3: `qzeros` has outputs × bits / 32 words a row, which gives the bits.
   private func bits(of weight: QWeight) throws -> Int {
     let words = weight.qzeros.shape[1]
-    for bits in Self.widths where weight.outputs.multiplied(by: bits) == words.multiplied(by: 32) {
-      return bits
+    if let stored = words.multiplied(by: 32) {
+      for bits in Self.widths where weight.outputs.multiplied(by: bits) == stored { return bits }
     }
     throw Failure(
       .malformed, at: weight.qzeros.place, "the width of the zero points fits no bit width",
@@ -91,8 +91,9 @@ public struct GPTQ: Codec {
         remedy: "a layout with padded rows", rule: "GPTQ-2")
     }
     let fields = version == .v1 ? 1...(1 << bits) - 1 : 0...(1 << bits) - 1
-    guard fields.contains(layer.zeros.lowerBound) && fields.contains(layer.zeros.upperBound) else {
-      let zero = fields.contains(layer.zeros.lowerBound) ? layer.zeros.upperBound : 0
+    guard let zeros = layer.zeros else { return .noWholeZeros(target: name, rule: "GPTQ-10") }
+    guard fields.contains(zeros.lowerBound) && fields.contains(zeros.upperBound) else {
+      let zero = fields.contains(zeros.lowerBound) ? zeros.upperBound : 0
       let fitsV2 = version == .v1 && zero == 0
       return Refusal(
         "a zero point of \(zero) has no safe form in \(name)",

@@ -5,12 +5,12 @@ internal import TensorCore
 public struct LayerFacts: Sendable {
   public let name: String
   public let form: QuantizedForm
-  /// The smallest and largest zero point.
-  public let zeros: ClosedRange<Int>
+  /// The smallest and largest zero point; nil where the offsets are no whole numbers.
+  public let zeros: ClosedRange<Int>?
   /// Zero-point fields whose meaning is not settled.
   public let ambiguous: Int
 
-  public init(name: String, form: QuantizedForm, zeros: ClosedRange<Int>, ambiguous: Int) {
+  public init(name: String, form: QuantizedForm, zeros: ClosedRange<Int>?, ambiguous: Int) {
     self.name = name
     self.form = form
     self.zeros = zeros
@@ -25,6 +25,10 @@ public struct LayerFacts: Sendable {
 
   /// Reads all zero points of a layer: 1/group_size of its numbers. Throws `io`.
   public init(of layer: any PackedLayer, _ workspace: Workspace) throws {
+    guard layer.form.offset == .integer else {
+      self.init(name: layer.name, form: layer.form, zeros: nil, ambiguous: 0)
+      return
+    }
     var low = Int.max
     var high = Int.min
     try layer.forEachOffsetBand(workspace) { offsets in
@@ -48,7 +52,7 @@ extension PackedLayer {
     let step = max(1, (1 << 19) / max(form.rows, 1))
     for start in stride(from: 0, to: form.groups, by: step) {
       let region = Region(rows: 0..<form.rows, columns: start..<min(start + step, form.groups))
-      try workspace.lend(region.count * 2) { offsets in
+      try workspace.lend(region.count * form.offset.byteCount) { offsets in
         try readOffsets(region, .inputMajor, into: &offsets, workspace)
         try body(offsets.bytes)
       }

@@ -1,5 +1,5 @@
 public import Kernels
-public import TensorCore
+import TensorCore
 
 /// One quantized linear layer as a checkpoint stores it, open for reading in bands.
 ///
@@ -21,7 +21,8 @@ public protocol PackedLayer: Sendable {
   func readScales(
     _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
   ) throws
-  /// Reads offsets (region of rows × groups): `UInt16` zero points for `Offset.integer`.
+  /// Reads offsets (region of rows × groups), `form.offset.byteCount` bytes each: `UInt16` for
+  /// `Offset.integer`, the stored type otherwise, nothing for `Offset.none`.
   func readOffsets(
     _ region: Region, _ order: Order, into offsets: inout MutableRawSpan, _ workspace: Workspace
   ) throws
@@ -38,39 +39,4 @@ extension PackedLayer {
   public var name: String { claim.name }
 
   public func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int { 0 }
-}
-
-/// What names, shapes and the config say about one packed layer, without reading its data.
-public struct LayerClaim: Sendable {
-  /// The module's path, such as `model.layers.0.mlp.down_proj`.
-  public let name: String
-  /// The layout, by the name of its codec.
-  public let layout: String
-  /// Outputs and inputs.
-  public let rows: Int
-  public let columns: Int
-  public let bits: Int
-  /// Columns that share a scale; equal to `columns` where there is one group.
-  public let groupSize: Int
-  /// The tensors that make up the layer, by part name (`qweight`, `scales`, …).
-  public let parts: [String: Tensor]
-  /// Disagreements between the config and the tensors, and broken rules that do not stop reading.
-  public let findings: [Finding]
-
-  public init(
-    name: String, layout: String, rows: Int, columns: Int, bits: Int, groupSize: Int,
-    parts: [String: Tensor], findings: [Finding] = []
-  ) {
-    self.name = name
-    self.layout = layout
-    self.rows = rows
-    self.columns = columns
-    self.bits = bits
-    self.groupSize = groupSize
-    self.parts = parts
-    self.findings = findings
-  }
-
-  public var groups: Int { columns.dividedRoundingUp(by: groupSize) }
-  public var byteCount: Int { parts.values.reduce(0) { $0 + $1.byteCount } }
 }

@@ -5,7 +5,17 @@ import TensorCore
 ///
 /// GPTQ and AWQ share their part names; only shapes tell them apart (`Formats/gptq.md`, GPTQ-2).
 struct QWeight {
-  enum Layout { case gptq, awqGEMM }
+  enum Layout {
+    case gptq, awqGEMM
+
+    /// The rules of the two pages on shapes, bits and group sizes.
+    var rules: (shapes: String, bits: String, groups: String) {
+      switch self {
+      case .gptq: ("GPTQ-2", "GPTQ-3", "GPTQ-4")
+      case .awqGEMM: ("AWQ-2", "AWQ-1", "AWQ-4")
+      }
+    }
+  }
 
   let module: String
   let qweight: Tensor
@@ -49,17 +59,19 @@ struct QWeight {
 
   private func checkParts(groups: Int) throws {
     guard groups > 0, scales.shape[1] > 0, qweight.shape.count > 0 else {
-      throw Failure(.malformed, at: qweight.place, "the layer is empty", rule: "GPTQ-2")
+      throw Failure(
+        .malformed, at: qweight.place, "the layer is empty", rule: layout.rules.shapes)
     }
     guard qzeros.dtype == .i32, qzeros.shape.matrix?.rows == groups else {
       throw Failure(
         .malformed, at: qzeros.place, "zero points don't fit the scales",
-        expected: "I32 [\(groups), …]", found: "\(qzeros.dtype) \(qzeros.shape)", rule: "GPTQ-2")
+        expected: "I32 [\(groups), …]", found: "\(qzeros.dtype) \(qzeros.shape)",
+        rule: layout.rules.shapes)
     }
     guard [.f16, .bf16, .f32].contains(scales.dtype) else {
       throw Failure(
         .malformed, at: scales.place, "the type of the scales", expected: "F16, BF16 or F32",
-        found: scales.dtype.rawValue, rule: "GPTQ-2")
+        found: scales.dtype.rawValue, rule: layout.rules.shapes)
     }
   }
 
@@ -82,13 +94,13 @@ struct QWeight {
         .malformed, at: scales.place, "the number of groups",
         expected: declared.map { "groups of \($0.groupSize) over \(columns) columns" }
           ?? "a number that divides \(columns) columns",
-        found: "\(groups)", rule: "GPTQ-4")
+        found: "\(groups)", rule: layout.rules.groups)
     }
     let size = columns / groups
     guard let declared else { return (size, []) }
     let failure = Failure(
       .malformed, at: module, "the config and the tensors disagree on group_size",
-      expected: "\(declared.groupSize)", found: "\(size)", rule: "GPTQ-4")
+      expected: "\(declared.groupSize)", found: "\(size)", rule: layout.rules.groups)
     return (size, [Finding(.error, failure, names: [module])])
   }
 
@@ -97,7 +109,7 @@ struct QWeight {
     guard let declared, declared.bits != bits else { return [] }
     let failure = Failure(
       .malformed, at: module, "the config and the tensors disagree on bits",
-      expected: "\(declared.bits)", found: "\(bits)", rule: "GPTQ-3")
+      expected: "\(declared.bits)", found: "\(bits)", rule: layout.rules.bits)
     return [Finding(.error, failure, names: [module])]
   }
 

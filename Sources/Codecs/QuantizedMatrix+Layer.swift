@@ -17,10 +17,28 @@ extension QuantizedMatrix {
       try layer.readFloatScales(parameters, .outputMajor, into: &bytes, workspace)
       return (0..<parameters.count).map { bytes.bytes.float32(at: $0) }
     }
-    let zeros = try workspace.lend(parameters.count * 2) { bytes in
+    let offsets = try workspace.lend(parameters.count * form.offset.byteCount) { bytes in
       try layer.readOffsets(parameters, .outputMajor, into: &bytes, workspace)
-      return (0..<parameters.count).map { bytes.bytes.uint16(at: $0) }
+      return try form.offset.values(bytes.bytes)
     }
-    self.init(form: form, codes: codes, scales: scales, zeros: zeros)
+    self.init(
+      form: form, codes: codes, scales: scales, zeros: offsets.whole, offsets: offsets.real)
+  }
+}
+
+extension Offset {
+  /// Offsets as layers hand them out, in numbers.
+  fileprivate func values(_ bytes: RawSpan) throws -> (whole: [UInt16], real: [Float]) {
+    switch self {
+    case .none: return ([], [])
+    case .integer: return ((0..<bytes.byteCount / 2).map { bytes.uint16(at: $0) }, [])
+    case .real(let type), .added(let type):
+      let count = bytes.byteCount * 8 / type.bits
+      let workspace = Workspace()
+      return try workspace.lend(count * 4) { floats in
+        try FloatConversion.toFloat32(type, bytes, into: &floats)
+        return ([], (0..<count).map { floats.bytes.float32(at: $0) })
+      }
+    }
   }
 }

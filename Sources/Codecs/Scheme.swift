@@ -106,13 +106,15 @@ public enum ModulePattern: Sendable, Equatable {
     guard pattern.utf8.count <= Self.longestPattern else {
       throw Failure(
         .malformed, at: place, "a module pattern is too long",
-        expected: "at most \(Self.longestPattern) bytes", found: "\(pattern.utf8.count)")
+        expected: "at most \(Self.longestPattern) bytes", found: "\(pattern.utf8.count)",
+        rule: "GPTQ-23")
     }
     do {
       _ = try Self.compile(pattern)
     } catch {
       throw Failure(
-        .malformed, at: place, "a module pattern is no regular expression", found: pattern)
+        .malformed, at: place, "a module pattern is no regular expression", found: pattern,
+        rule: "GPTQ-23")
     }
   }
 

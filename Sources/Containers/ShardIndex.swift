@@ -63,12 +63,17 @@ public struct ShardIndex: Sendable {
   }
 
   private static func distinct(_ entries: [Entry]) -> [String] {
-    var files: [String] = []
-    for file in entries.map(\.file).sorted(by: { $0.precedesBytewise($1) })
-    where files.last.map({ !$0.equalsBytewise(file) }) ?? true {
-      files.append(file)
+    // Neighbours mostly share a file: what is left to sort is short.
+    let runs = withoutRepeats(entries.lazy.map(\.file))
+    return withoutRepeats(runs.sorted { $0.precedesBytewise($1) })
+  }
+
+  private static func withoutRepeats(_ names: some Sequence<String>) -> [String] {
+    var distinct: [String] = []
+    for name in names where distinct.last.map({ !$0.equalsBytewise(name) }) ?? true {
+      distinct.append(name)
     }
-    return files
+    return distinct
   }
 
   /// SI-2, SI-3: a shard is a plain `.safetensors` name beside the index, so that an index can't

@@ -4,11 +4,14 @@ public import TensorCore
 public enum Grid: Sendable, Equatable {
   /// The code itself, 0 ..< 2^bits.
   case affine(bits: Int)
+  /// A number from a table of 2^bits entries, such as the values of a small float.
+  case table(name: String, values: [Float])
 
   /// Bits of one code.
   public var bits: Int {
     switch self {
     case .affine(let bits): bits
+    case .table(_, let values): values.count.trailingZeroBitCount
     }
   }
 }
@@ -42,10 +45,25 @@ public enum Grouping: Sendable, Equatable {
   }
 }
 
-/// How codes are moved before they are scaled.
+/// How codes are moved, before or after they are scaled.
 public enum Offset: Sendable, Equatable {
+  /// `w = s·v` for the value v of the code.
+  case none
   /// `w = s·(q − z)` with whole z, held as 16-bit unsigned numbers.
   case integer
+  /// `w = s·(q − z)` with a real z of the given type (HQQ).
+  case real(DType)
+  /// `w = s·q + m` with a term m of the given type (MLX, AWQ GEMV_FAST).
+  case added(DType)
+
+  /// Bytes of one offset as layers hand it out.
+  public var byteCount: Int {
+    switch self {
+    case .none: 0
+    case .integer: 2
+    case .real(let type), .added(let type): type.bits / 8
+    }
+  }
 }
 
 /// The shape of a quantized matrix without its numbers: rows are outputs, columns are inputs.

@@ -5,24 +5,46 @@ public struct QuantizedMatrix: Sendable, Equatable {
   public let codes: [UInt8]
   /// `[rows][groups]`; float32 holds every stored type exactly.
   public let scales: [Float]
-  /// `[rows][groups]`, whole zero points.
+  /// `[rows][groups]`, whole zero points; empty for other offsets.
   public let zeros: [UInt16]
+  /// `[rows][groups]`, real zero points or added terms; empty for other offsets.
+  public let offsets: [Float]
 
   /// Traps where the counts do not fit the form.
-  public init(form: QuantizedForm, codes: [UInt8], scales: [Float], zeros: [UInt16]) {
-    precondition(codes.count == form.codeCount)
-    precondition(scales.count == form.parameterCount && zeros.count == form.parameterCount)
+  public init(
+    form: QuantizedForm, codes: [UInt8], scales: [Float], zeros: [UInt16] = [],
+    offsets: [Float] = []
+  ) {
+    precondition(codes.count == form.codeCount && scales.count == form.parameterCount)
+    switch form.offset {
+    case .none: precondition(zeros.isEmpty && offsets.isEmpty)
+    case .integer: precondition(zeros.count == form.parameterCount && offsets.isEmpty)
+    case .real, .added: precondition(zeros.isEmpty && offsets.count == form.parameterCount)
+    }
     self.form = form
     self.codes = codes
     self.scales = scales
     self.zeros = zeros
+    self.offsets = offsets
   }
 
-  /// The weight of an output and an input: `s·(q − z)` in float32, rounded once.
+  /// The weight of an output and an input in float32: a product rounded once, and where a term is
+  /// added the sum rounded again.
   public func weight(row: Int, column: Int) -> Float {
     let parameter = row * form.groups + form.grouping.group(ofColumn: column)
-    let code = Float(codes[row * form.columns + column])
-    return scales[parameter] * (code - Float(zeros[parameter]))
+    let code = codes[row * form.columns + column]
+    let value: Float =
+      switch form.grid {
+      case .affine: Float(code)
+      case .table(_, let values): values[Int(code)]
+      }
+    let scale = scales[parameter]
+    return switch form.offset {
+    case .none: scale * value
+    case .integer: scale * (value - Float(zeros[parameter]))
+    case .real: scale * (value - offsets[parameter])
+    case .added: scale * value + offsets[parameter]
+    }
   }
 
   /// All weights, `[rows][columns]`. The readable reference of every faster way.

@@ -72,17 +72,13 @@ public enum FileSystem {
     guard unsafe rename(path, target) == 0 else { throw Failure.system("rename", path) }
   }
 
-  /// Removes a folder and all in it, without following links. Missing is fine. Throws `io`.
+  /// Removes a folder and all in it, or a file, or a link and not what it leads to. Missing is
+  /// fine. Throws `io`.
   public static func removeFolder(_ path: String) throws {
-    guard kind(of: path) != nil else { return }
-    for name in try names(in: path) {
-      let child = path + "/" + name
-      // SAFETY: the strings are lent for the calls.
-      if unsafe unlink(child) != 0 {
-        guard errno == EISDIR || errno == EPERM else { throw Failure.system("remove", child) }
-        try removeFolder(child)
-      }
-    }
+    // SAFETY: the string is lent for the call.
+    if unsafe unlink(path) == 0 || errno == ENOENT { return }
+    guard errno == EISDIR || errno == EPERM else { throw Failure.system("remove", path) }
+    for name in try names(in: path) { try removeFolder(path + "/" + name) }
     // SAFETY: as above.
     guard unsafe rmdir(path) == 0 else { throw Failure.system("remove the folder", path) }
   }

@@ -24,14 +24,12 @@ public final class OutputFolder: Sendable {
     // SAFETY: the string is lent for the call.
     lock = unsafe open(staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
     guard lock >= 0 else { throw Failure.system("open the folder", staging) }
+    // From here on `deinit` closes it, also where this initialiser throws.
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      close(lock)
       throw Failure(.io, at: staging, "another run is writing here")
     }
     for name in try FileSystem.names(in: staging) {
-      let child = staging + "/" + name
-      // SAFETY: as above.
-      if unsafe unlink(child) != 0 { try FileSystem.removeFolder(child) }
+      try FileSystem.removeFolder(staging + "/" + name)
     }
   }
 

@@ -11,7 +11,8 @@ struct LayerText {
   }
 
   var text: String {
-    [title, matrices, facts, codeHistogram, zeroHistogram].joined(separator: "\n\n")
+    [title, matrices, facts, codeHistogram, zeroHistogram].compactMap(\.self)
+      .joined(separator: "\n\n")
   }
 
   private var title: String {
@@ -32,26 +33,25 @@ struct LayerText {
   private var matrices: String {
     let corner = report.corner
     let float: (Float) -> String = { Words.short(Double($0)) }
-    return [
-      Self.matrix("codes", corner.codes.map { $0.map(String.init) }),
-      Self.matrix("zeros", corner.zeros.map { $0.map(String.init) }),
-      Self.matrix("scales", corner.scales.map { $0.map(float) }),
-      Self.matrix("weights", corner.weights.map { $0.map(float) }),
-    ].joined(separator: "\n")
+    let isWhole = report.form.offset == .integer
+    let offset: (Float) -> String = { isWhole ? String(Int($0)) : Words.short(Double($0)) }
+    var blocks = [Self.matrix("codes", by: "input", corner.codes.map { $0.map(String.init) })]
+    if !corner.offsets.isEmpty {
+      let name = isWhole ? "zeros" : "offsets"
+      blocks.append(Self.matrix(name, by: "group", corner.offsets.map { $0.map(offset) }))
+    }
+    blocks.append(Self.matrix("scales", by: "group", corner.scales.map { $0.map(float) }))
+    blocks.append(Self.matrix("weights", by: "input", corner.weights.map { $0.map(float) }))
+    return blocks.joined(separator: "\n")
   }
 
-  private static func matrix(_ name: String, _ rows: [[String]]) -> String {
+  private static func matrix(_ name: String, by column: String, _ rows: [[String]]) -> String {
     let width = rows.flatMap(\.self).map(\.count).max() ?? 0
     let lines = rows.map { row in
-      "  "
-        + row.map { String(repeating: " ", count: width - $0.count) + $0 }.joined(separator: " ")
+      let cells = row.map { String(repeating: " ", count: width - $0.count) + $0 }
+      return "  " + cells.joined(separator: " ")
     }
-    return
-      ([
-        Terminal.dim(
-          "\(name) [output][\(name == "codes" || name == "weights" ? "input" : "group")]")
-      ]
-      + lines).joined(separator: "\n")
+    return ([Terminal.dim("\(name) [output][\(column)]")] + lines).joined(separator: "\n")
   }
 
   private var facts: String {
@@ -70,8 +70,9 @@ struct LayerText {
     return Terminal.dim("codes") + "\n" + Self.bars(bars)
   }
 
-  private var zeroHistogram: String {
-    Terminal.dim("zero points") + "\n"
+  private var zeroHistogram: String? {
+    guard !report.zeros.isEmpty else { return nil }
+    return Terminal.dim("zero points") + "\n"
       + Self.bars(report.zeros.map { (String($0.value), $0.count) })
   }
 

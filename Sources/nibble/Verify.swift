@@ -30,7 +30,7 @@ struct Verify: ParsableCommand {
       let counts = result.checks.map { "  \($0.count) \($0.what)" }.joined(separator: "\n")
       Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)")
     }
-    if !result.isClean { throw Exit.Silently(kind: .malformed) }
+    if let kind = result.failure { throw Exit.Silently(kind: kind) }
   }
 }
 

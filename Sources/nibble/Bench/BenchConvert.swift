@@ -73,7 +73,7 @@ struct BenchConvert: ParsableCommand {
   private static func call(_ words: [String]) throws {
     // SAFETY: the pointers are duplicated strings that outlive the call and are freed after it.
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-    defer { unsafe arguments.forEach { unsafe free($0) } }
+    defer { for index in words.indices { unsafe free(arguments[index]) } }
     var process: pid_t = 0
     let code = unsafe posix_spawnp(&process, words[0], nil, nil, &arguments, environ)
     guard code == 0 else { throw Failure(.io, at: words[0], "cannot be started") }
