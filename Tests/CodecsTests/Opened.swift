@@ -21,8 +21,8 @@ enum Opened {
     let settings = scheme?.rules().settings(for: name)
     let claims = try codec.claims(
       name, in: TensorTable(tensors), declared: Declared(scheme: scheme, settings: settings))
-    guard let claim = claims.first else {
-      throw Failure(.internal, at: name, "\(codec.name) claims no layer")
+    guard let claim = claims.first, claims.count == 1 else {
+      throw Failure(.internal, at: name, "\(codec.name) claims \(claims.count) layers")
     }
     if let finding = claim.findings.first { throw finding.failure }
     return try codec.open(claim, scheme: scheme, assume: assume)
@@ -36,7 +36,7 @@ enum Opened {
   }
 
   static func tensors(of layer: any PackedLayer, as codec: any Codec) throws -> [Tensor] {
-    try codec.parts(of: layer, options: EncodingOptions()).map { part in
+    try codec.parts(of: layer).map { part in
       try Tensor.made(
         part.info.name, part.info.dtype, part.info.shape.dimensions, bytes(of: part, step: 1 << 20))
     }
