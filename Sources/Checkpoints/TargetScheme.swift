@@ -21,14 +21,20 @@ struct TargetScheme {
       writer: "nibble:\(Release.version)")
   }
 
+  /// Whether the target's config is exact about every layer; others describe the model as a whole.
+  private var isExact: Bool { Codecs.named(target)?.describesEachLayer ?? false }
+
   private var settingsByLayer: [(name: String, settings: Scheme.Settings)] {
     let symmetric = facts.allSatisfy(\.isSymmetric)
     let actOrder = facts.contains { $0.form.grouping.isPermuted }
     let wholeRows = source.layers.allSatisfy { $0.groups == 1 }
-    return source.layers.map { layer in
+    let known = source.config.scheme.flatMap { $0.layout == target ? $0.rules() : nil }
+    return zip(source.layers, facts).map { layer, fact in
       let settings = Scheme.Settings(
-        bits: layer.bits, groupSize: wholeRows ? -1 : layer.groupSize, symmetric: symmetric,
-        actOrder: actOrder)
+        bits: layer.bits, groupSize: wholeRows ? -1 : layer.groupSize,
+        symmetric: isExact ? fact.isSymmetric : symmetric,
+        actOrder: isExact ? fact.form.grouping.isPermuted : actOrder,
+        dialect: known?.settings(for: layer.name)?.dialect ?? JSONObject())
       return (layer.name, settings)
     }
   }
@@ -46,14 +52,14 @@ struct TargetScheme {
     return best ?? Scheme.Settings(bits: 4, groupSize: -1, symmetric: true)
   }
 
-  /// Dense matrices inside the blocks: loaders pack every linear layer that no rule leaves out.
+  /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders pack every linear layer that no rule leaves out.
   private var denseModules: [Scheme.Override] {
     source.denseTensors.compactMap { tensor in
       guard tensor.shape.rank == 2, tensor.dtype.isFloat, tensor.name.hasSuffix(".weight") else {
         return nil
       }
       let module = String(tensor.name.dropLast(".weight".count))
-      guard ConfigReview.kind(of: module) != module else { return nil }
+      guard isExact || ConfigReview.kind(of: module) != module else { return nil }
       return Scheme.Override(.exactly(module), nil)
     }
   }
