@@ -69,7 +69,8 @@ public struct EncodingOptions: Sendable {
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
   public static let all: [any Codec] = [
-    GPTQ.v1, GPTQ.v2, AWQ(), CompressedTensors(),
+    GPTQ.v1, GPTQ.v2, AWQ(), CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8,
+    FloatCodec.mxfp4, FloatCodec.nvfp4,
   ]
 
   public static func named(_ name: String) -> (any Codec)? {
