@@ -177,6 +177,7 @@ def gptq_configs(case):
     case("GPTQ-22-planar", whole, gptq_config(checkpoint_format="gptq_p"))
     case("GPTQ-22-words-of-16-bits", whole, gptq_config(pack_dtype="int16"))
     case("GPTQ-23-pattern-is-no-expression", whole, gptq_config(dynamic={"+:((": {"bits": 4}}))
+    case("GPTQ-23-pattern-has-a-backreference", whole, gptq_config(dynamic={r"-:(a)\1": {}}))
     case("GPTQ-23-pattern-is-too-long", whole, gptq_config(dynamic={"-:" + "a" * 1025: {}}))
     case("GPTQ-24-not-declared", whole, None)
     case("GPTQ-24-nothing-is-packed", [dense_layer(), dense_layer()], gptq_config())
