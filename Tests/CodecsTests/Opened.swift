@@ -83,12 +83,11 @@ extension PackedLayer {
     }
   }
 
-  func weights(rows: Range<Int>) throws -> [Float] {
+  func weights(_ region: Region) throws -> [Float] {
     let workspace = Workspace()
-    return try workspace.lend(rows.count * form.columns * 4) { bytes in
-      let region = Region(rows: rows, columns: 0..<form.columns)
+    return try workspace.lend(region.count * 4) { bytes in
       try readWeights(region, into: &bytes, workspace)
-      return (0..<rows.count * form.columns).map { bytes.bytes.float32(at: $0) }
+      return (0..<region.count).map { bytes.bytes.float32(at: $0) }
     }
   }
 
