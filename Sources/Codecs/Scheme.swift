@@ -81,7 +81,8 @@ public struct SchemeRules: Sendable {
 public enum ModulePattern: Sendable, Equatable {
   /// A regular expression that must match from the start of the module's name (GPTQ `dynamic`).
   case regex(NamePattern)
-  /// A piece of the module's name (AWQ `modules_to_not_convert`).
+  /// Some neighbouring parts of the module's name (AWQ `modules_to_not_convert`): `mlp.gate` speaks
+  /// of `layers.0.mlp.gate`, not of `layers.0.mlp.gate_proj`.
   case contains(String)
   /// The module's whole name.
   case exactly(String)
@@ -90,7 +91,8 @@ public enum ModulePattern: Sendable, Equatable {
   func matches(_ module: String) -> Bool {
     switch self {
     case .exactly(let name): module == name
-    case .contains(let piece): module.contains(piece)
+    case .contains(let piece):
+      ".\(module).".contains(".\(piece.split(separator: ".").joined(separator: ".")).")
     case .regex(let pattern): pattern.matchesPrefix(of: module)
     }
   }
