@@ -119,7 +119,7 @@ public struct ConversionPlan: Sendable {
   ) throws -> [Output] {
     let dense = source.denseTensors.map { Output(info: $0.info, recipe: .copy($0)) }
     let packed = try layers.flatMap { layer in
-      try codec.parts(of: layer).map {
+      try codec.parts(of: layer, options: EncodingOptions()).map {
         Output(info: $0.info, recipe: .encode($0, layer: layer))
       }
     }

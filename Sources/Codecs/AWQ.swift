@@ -86,7 +86,9 @@ public struct AWQ: Codec {
     return nil
   }
 
-  public func parts(of layer: any PackedLayer) throws -> [EncodedPart] {
+  public func parts(
+    of layer: any PackedLayer, options: EncodingOptions
+  ) throws -> [EncodedPart] {
     let form = layer.form
     return [
       try .init(

@@ -20,8 +20,13 @@ public protocol Codec: Sendable {
   func open(_ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?) throws -> any PackedLayer
   /// Why this layout can't hold a layer; nil where it can.
   func refusal(of layer: LayerFacts) -> Refusal?
+  /// Types the layout's scales may have, the best first; others are cast where that is exact.
+  var scaleTypes: [DType] { get }
+  /// The largest group size the layout takes that splits the groups of a form exactly; nil where
+  /// the groups are fine, or can't be split.
+  func splitGroupSize(for form: QuantizedForm) -> Int?
   /// The tensors that hold a layer in this layout, in bands; only for layers it does not refuse.
-  func parts(of layer: any PackedLayer) throws -> [EncodedPart]
+  func parts(of layer: any PackedLayer, options: EncodingOptions) throws -> [EncodedPart]
   /// The scheme of a config in this layout's dialect; nil where it speaks of another layout.
   func scheme(from config: JSONObject) throws -> Scheme?
   /// A scheme in this layout's dialect, as its loaders expect it.
@@ -43,6 +48,16 @@ public struct Declared: Sendable {
 
 extension Codec {
   public var dialects: [String] { [name] }
+  public var scaleTypes: [DType] { [.f16, .bf16] }
+  public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
+}
+
+/// Choices a layout leaves to its writer.
+public struct EncodingOptions: Sendable {
+  /// MLX: whether scales and biases may be written as F32 where F16 can't hold them.
+  public var allowsFloat32Scales = true
+
+  public init() {}
 }
 
 /// All layouts, in the order in which they are tried.
@@ -88,12 +103,17 @@ public struct EncodedPart: Sendable {
   public let alignment: Int
   /// The order in which the part walks through the codes of its layer; nil where it has none.
   public let order: Order?
+  /// What the user should know of how the part is written; nil where it is as always.
+  public let note: String?
   public let make: Make
 
-  public init(info: TensorInfo, alignment: Int, order: Order?, make: @escaping Make) {
+  public init(
+    info: TensorInfo, alignment: Int, order: Order?, note: String? = nil, make: @escaping Make
+  ) {
     self.info = info
     self.alignment = alignment
     self.order = order
+    self.note = note
     self.make = make
   }
 }

@@ -2,7 +2,9 @@ internal import Kernels
 internal import TensorCore
 
 extension GPTQ {
-  public func parts(of layer: any PackedLayer) throws -> [EncodedPart] {
+  public func parts(
+    of layer: any PackedLayer, options: EncodingOptions
+  ) throws -> [EncodedPart] {
     let form = layer.form
     let bits = form.grid.bits
     return [

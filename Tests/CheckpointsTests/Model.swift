@@ -36,7 +36,8 @@ struct Model {
 
   mutating func addDense(_ name: String, _ dimensions: [Int], seed: UInt8 = 1) {
     let count = dimensions.reduce(1, *)
-    add(name, .f16, dimensions, (0..<count).flatMap { [UInt8(truncatingIfNeeded: $0) &+ seed, 0x30] })
+    add(
+      name, .f16, dimensions, (0..<count).flatMap { [UInt8(truncatingIfNeeded: $0) &+ seed, 0x30] })
   }
 
   func write(to folder: String) throws {

@@ -85,7 +85,9 @@ import Testing
     #expect(unsafe symlink(folder.path("real"), folder.path("link")) == 0)
     _ = try plan { $0.force = true }.pour(to: folder.path("link"))
     #expect(try Files.contents(of: folder.path("real")) == before)
-    #expect(FileSystem.realPath(folder.path("link")) == FileSystem.realPath(folder.path) .map { $0 + "/link" })
+    #expect(
+      FileSystem.realPath(folder.path("link"))
+        == FileSystem.realPath(folder.path).map { $0 + "/link" })
     #expect(try folder.names() == ["in", "link", "real"])
   }
 

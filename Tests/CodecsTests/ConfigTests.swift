@@ -34,7 +34,7 @@ import Testing
       layout: codec.name, defaults: settings,
       overrides: [
         .init(.exactly("model.layers.1.mlp.gate"), nil),
-        .init(.regex(#".*\.down_proj$"#), other),
+        .init(.regex(try NamePattern(#".*\.down_proj$"#, at: "test")), other),
         .init(.contains("experts.0(+)"), settings),
       ])
     let read = try #require(try codec.scheme(from: codec.config(for: scheme)))
@@ -76,22 +76,26 @@ import Testing
     let awq = try #require(try scheme(#"{"quant_method": "awq"}"#))
     #expect(awq.defaults == .init(bits: 4, groupSize: 128, symmetric: false))
     // AutoGPTQ's first files name no method.
-    #expect(try scheme(#"{"bits": 8, "group_size": -1, "desc_act": true}"#)?.defaults
-      == .init(bits: 8, groupSize: -1, symmetric: true, actOrder: true))
+    #expect(
+      try scheme(#"{"bits": 8, "group_size": -1, "desc_act": true}"#)?.defaults
+        == .init(bits: 8, groupSize: -1, symmetric: true, actOrder: true))
     #expect(try scheme(#"{"bits": 8}"#) == nil)
     #expect(try scheme(#"{"quant_method": "bitsandbytes", "bits": 4, "desc_act": false}"#) == nil)
   }
 
   @Test func synonymsAndNulls() throws {
-    #expect(try scheme(
-      #"{"quant_method": "GPTQ", "wbits": 3, "q_group_size": 32, "format": "GPTQ_V2"}"#)
-      == Scheme(
-        layout: "gptq_v2", defaults: .init(bits: 3, groupSize: 32, symmetric: true)))
-    #expect(try scheme(
-      #"{"method": "awq", "bits": null, "w_bit": 4, "q_group_size": 64, "version": "GEMM"}"#)?
-      .defaults == .init(bits: 4, groupSize: 64, symmetric: false))
+    #expect(
+      try scheme(
+        #"{"quant_method": "GPTQ", "wbits": 3, "q_group_size": 32, "format": "GPTQ_V2"}"#)
+        == Scheme(
+          layout: "gptq_v2", defaults: .init(bits: 3, groupSize: 32, symmetric: true)))
+    #expect(
+      try scheme(
+        #"{"method": "awq", "bits": null, "w_bit": 4, "q_group_size": 64, "version": "GEMM"}"#)?
+        .defaults == .init(bits: 4, groupSize: 64, symmetric: false))
     #expect(try scheme(#"{"quant_method": "gptq", "dynamic": null}"#)?.overrides.isEmpty == true)
-    #expect(try scheme(#"{"quant_method": "awq", "zero_point": false}"#)?.defaults.symmetric == true)
+    #expect(
+      try scheme(#"{"quant_method": "awq", "zero_point": false}"#)?.defaults.symmetric == true)
     #expect(try scheme(#"{"quant_method": "awq", "sym": true}"#)?.defaults.symmetric == true)
   }
 

@@ -83,7 +83,7 @@ enum DecodeChecks {
 
   /// Writing a layer in its own layout, in bands of several sizes, gives the file's own bytes.
   static func writesAlike(_ layer: any PackedLayer, _ codec: any Codec) throws {
-    let parts = try codec.parts(of: layer)
+    let parts = try codec.parts(of: layer, options: EncodingOptions())
     let names = Set(parts.map { String($0.info.name.dropFirst(layer.name.count + 1)) })
     #expect(names.isSuperset(of: layer.claim.parts.keys))
     for part in parts {

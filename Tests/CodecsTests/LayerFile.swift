@@ -11,6 +11,8 @@ struct LayerFile {
     tensors = try ShardedTensors(opening: path)
   }
 
+  func contains(_ name: String) -> Bool { tensors[name] != nil }
+
   /// A tensor under another name.
   func tensor(_ name: String, named newName: String) throws -> Tensor {
     guard let tensor = tensors[name],

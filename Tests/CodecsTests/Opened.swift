@@ -19,9 +19,11 @@ enum Opened {
     assume: ZeroRule? = nil
   ) throws -> any PackedLayer {
     let settings = scheme?.rules().settings(for: name)
-    let claim = try codec.claim(
+    let claims = try codec.claims(
       name, in: TensorTable(tensors), declared: Declared(scheme: scheme, settings: settings))
-    guard let claim else { throw Failure(.internal, at: name, "\(codec.name) claims no layer") }
+    guard let claim = claims.first, claims.count == 1 else {
+      throw Failure(.internal, at: name, "\(codec.name) claims \(claims.count) layers")
+    }
     if let finding = claim.findings.first { throw finding.failure }
     return try codec.open(claim, scheme: scheme, assume: assume)
   }
@@ -34,7 +36,7 @@ enum Opened {
   }
 
   static func tensors(of layer: any PackedLayer, as codec: any Codec) throws -> [Tensor] {
-    try codec.parts(of: layer).map { part in
+    try codec.parts(of: layer, options: EncodingOptions()).map { part in
       try Tensor.made(
         part.info.name, part.info.dtype, part.info.shape.dimensions, bytes(of: part, step: 1 << 20))
     }
@@ -84,7 +86,8 @@ extension PackedLayer {
   func weights(rows: Range<Int>) throws -> [Float] {
     let workspace = Workspace()
     return try workspace.lend(rows.count * form.columns * 4) { bytes in
-      try readWeights(rows: rows, into: &bytes, workspace)
+      let region = Region(rows: rows, columns: 0..<form.columns)
+      try readWeights(region, into: &bytes, workspace)
       return (0..<rows.count * form.columns).map { bytes.bytes.float32(at: $0) }
     }
   }
