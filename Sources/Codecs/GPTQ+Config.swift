@@ -12,7 +12,8 @@ extension GPTQ {
       actOrder: try reader.bool(["desc_act"]) ?? false)
     return Scheme(
       layout: name, defaults: defaults, overrides: try GPTQDialect.overrides(reader, defaults),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer,
+      quantizer: reader.quantizer)
   }
 
   public func config(for scheme: Scheme) throws -> JSONObject {
@@ -30,7 +31,7 @@ extension GPTQ {
     ])
     let dynamic = GPTQDialect.dynamic(scheme)
     if !dynamic.members.isEmpty { config["dynamic"] = .object(dynamic) }
-    if let writer = scheme.writer { config["meta"] = ["quantizer": [.string(writer)]] }
+    config["meta"] = scheme.meta
     return config
   }
 }

@@ -38,16 +38,19 @@ public struct Scheme: Sendable, Equatable {
   public var quantizesHead: Bool
   /// The program that packed the file, lower-case with its version, where the config says.
   public var writer: String?
+  /// The program that chose the codes, where another has packed them since.
+  public var quantizer: String?
 
   public init(
     layout: String, defaults: Settings, overrides: [Override] = [], quantizesHead: Bool = false,
-    writer: String? = nil
+    writer: String? = nil, quantizer: String? = nil
   ) {
     self.layout = layout
     self.defaults = defaults
     self.overrides = overrides
     self.quantizesHead = quantizesHead
     self.writer = writer
+    self.quantizer = quantizer
   }
 
   /// The rules of the config, ready to be asked about many modules.
