@@ -34,6 +34,19 @@ extension GPTQ {
     config["meta"] = scheme.meta
     return config
   }
+
+  /// GPTQ-26: GPTQModel loads an asymmetric version 1 file only where `meta.quantizer` names itself
+  /// from 0.9 on, the writers whose fields are the zero points minus one. Ours are such fields, so
+  /// the config names that generation where nobody else of it is named.
+  public func completed(_ scheme: Scheme) -> Scheme {
+    let isNamed = [scheme.writer, scheme.quantizer].contains {
+      $0?.hasPrefix("gptqmodel:") ?? false
+    }
+    guard version == .v1, !scheme.defaults.symmetric, !isNamed else { return scheme }
+    var scheme = scheme
+    scheme.quantizer = "gptqmodel:0.9.0"
+    return scheme
+  }
 }
 
 /// The GPTQ dialect of `quantization_config` (`Formats/gptq.md`, GPTQ-20 to GPTQ-25).
