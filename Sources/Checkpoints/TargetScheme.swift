@@ -18,7 +18,13 @@ struct TargetScheme {
     return Scheme(
       layout: target, defaults: defaults, overrides: exceptions + denseModules,
       quantizesHead: source.layers.contains { $0.name.split(separator: ".").last == "lm_head" },
-      writer: "nibble:\(Release.version)")
+      writer: "nibble:\(Release.version)", quantizer: quantizer)
+  }
+
+  /// Whoever quantized the source: its packer, unless that was only a converter as well.
+  private var quantizer: String? {
+    let scheme = source.config.scheme
+    return scheme?.quantizer ?? scheme?.writer.flatMap { $0.hasPrefix("nibble:") ? nil : $0 }
   }
 
   /// Whether the target's config is exact about every layer; others describe the model as a whole.
@@ -27,16 +33,21 @@ struct TargetScheme {
   private var settingsByLayer: [(name: String, settings: Scheme.Settings)] {
     let symmetric = facts.allSatisfy(\.isSymmetric)
     let actOrder = facts.contains { $0.form.grouping.isPermuted }
-    let wholeRows = source.layers.allSatisfy { $0.groups == 1 }
+    let wholeRows = facts.allSatisfy { $0.form.groups == 1 }
     let known = source.config.scheme.flatMap { $0.layout == target ? $0.rules() : nil }
-    return zip(source.layers, facts).map { layer, fact in
+    return facts.map { layer in
       let settings = Scheme.Settings(
-        bits: layer.bits, groupSize: wholeRows ? -1 : layer.groupSize,
-        symmetric: isExact ? fact.isSymmetric : symmetric,
-        actOrder: isExact ? fact.form.grouping.isPermuted : actOrder,
+        bits: layer.form.grid.bits, groupSize: wholeRows ? -1 : groupSize(of: layer),
+        symmetric: isExact ? layer.isSymmetric : symmetric,
+        actOrder: isExact ? layer.form.grouping.isPermuted : actOrder,
         dialect: known?.settings(for: layer.name)?.dialect ?? JSONObject())
       return (layer.name, settings)
     }
+  }
+
+  private func groupSize(of layer: LayerFacts) -> Int {
+    if case .columns(let size) = layer.form.grouping { return size }
+    return source.layer(named: layer.name)?.groupSize ?? layer.form.columns
   }
 
   private func mostCommon(_ all: [Scheme.Settings]) -> Scheme.Settings {
@@ -52,7 +63,8 @@ struct TargetScheme {
     return best ?? Scheme.Settings(bits: 4, groupSize: -1, symmetric: true)
   }
 
-  /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders pack every linear layer that no rule leaves out.
+  /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders
+  /// take every linear layer for packed that no rule leaves out.
   private var denseModules: [Scheme.Override] {
     source.denseTensors.compactMap { tensor in
       guard tensor.shape.rank == 2, tensor.dtype.isFloat, tensor.name.hasSuffix(".weight") else {

@@ -20,7 +20,8 @@ extension AWQ {
         groupSize: try reader.int(["group_size", "q_group_size"]) ?? 128,
         symmetric: !hasZeroPoint),
       overrides: try skipped(reader),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer,
+      quantizer: reader.quantizer)
   }
 
   private func skipped(_ reader: ConfigReader) throws -> [Scheme.Override] {
@@ -57,7 +58,7 @@ extension AWQ {
       "pack_dtype": "int32",
       "modules_to_not_convert": skipped.isEmpty ? .null : .strings(skipped),
     ])
-    if let writer = scheme.writer { config["meta"] = ["quantizer": [.string(writer)]] }
+    config["meta"] = scheme.meta
     return config
   }
 }

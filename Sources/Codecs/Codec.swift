@@ -33,6 +33,8 @@ public protocol Codec: Sendable {
   func parts(of layer: any PackedLayer, options: EncodingOptions) throws -> [EncodedPart]
   /// The scheme of a config in this layout's dialect; nil where it speaks of another layout.
   func scheme(from config: JSONObject) throws -> Scheme?
+  /// A scheme with what the layout's loaders want to find in it besides.
+  func completed(_ scheme: Scheme) -> Scheme
   /// A scheme in this layout's dialect, as its loaders expect it.
   func config(for scheme: Scheme) throws -> JSONObject
 }
@@ -56,6 +58,7 @@ extension Codec {
   public var describesEachLayer: Bool { false }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
+  public func completed(_ scheme: Scheme) -> Scheme { scheme }
 }
 
 /// Choices a layout leaves to its writer.
@@ -96,33 +99,5 @@ extension Refusal {
     Refusal(
       "its offsets are no whole zero points, and \(target) holds no others",
       remedy: "--to dense", rule: rule)
-  }
-}
-
-/// A tensor to be written, made in bands of its outermost axis.
-public struct EncodedPart: Sendable {
-  /// Fills `bytes` with the given rows of the tensor.
-  public typealias Make =
-    @Sendable (
-      _ rows: Range<Int>, _ bytes: inout MutableRawSpan, _ workspace: Workspace
-    ) throws -> Void
-
-  public let info: TensorInfo
-  /// Bands begin at multiples of this many rows.
-  public let alignment: Int
-  /// The order in which the part walks through the codes of its layer; nil where it has none.
-  public let order: Order?
-  /// What the user should know of how the part is written; nil where it is as always.
-  public let note: String?
-  public let make: Make
-
-  public init(
-    info: TensorInfo, alignment: Int, order: Order?, note: String? = nil, make: @escaping Make
-  ) {
-    self.info = info
-    self.alignment = alignment
-    self.order = order
-    self.note = note
-    self.make = make
   }
 }

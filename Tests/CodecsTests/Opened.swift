@@ -36,7 +36,7 @@ enum Opened {
   }
 
   static func tensors(of layer: any PackedLayer, as codec: any Codec) throws -> [Tensor] {
-    try codec.parts(of: layer).map { part in
+    try codec.parts(of: layer, options: EncodingOptions()).map { part in
       try Tensor.made(
         part.info.name, part.info.dtype, part.info.shape.dimensions, bytes(of: part, step: 1 << 20))
     }
@@ -83,11 +83,11 @@ extension PackedLayer {
     }
   }
 
-  func weights(rows: Range<Int>) throws -> [Float] {
+  func weights(_ region: Region) throws -> [Float] {
     let workspace = Workspace()
-    return try workspace.lend(rows.count * form.columns * 4) { bytes in
-      try readWeights(rows: rows, into: &bytes, workspace)
-      return (0..<rows.count * form.columns).map { bytes.bytes.float32(at: $0) }
+    return try workspace.lend(region.count * 4) { bytes in
+      try readWeights(region, into: &bytes, workspace)
+      return (0..<region.count).map { bytes.bytes.float32(at: $0) }
     }
   }
 
