@@ -140,7 +140,8 @@ extension Numbers {
     let isInOrder = zip(groups, groups.dropFirst()).allSatisfy(<=)
     switch layout {
     case "gptq": return low >= 1 && high < 1 << bits
-    case "gptq_v2": return high < 1 << bits
+    case "gptq_v2", "compressed-tensors": return high < 1 << bits
+    case "fp8", "mxfp8", "mxfp4", "nvfp4": return false
     default:
       let size = groups.count { $0 == groups[0] }
       return bits == 4 && isInOrder && columns % size == 0 && rows % 8 == 0 && high <= 15
