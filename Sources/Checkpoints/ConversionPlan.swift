@@ -37,10 +37,10 @@ public struct ConversionPlan: Sendable {
   /// Throws `cannotRepresent` naming every layer the target can't hold, `malformed` where the
   /// source is not in order, `usage` for an unknown target.
   public init(_ source: Checkpoint, _ options: ConversionOptions) throws {
-    guard let codec = Codecs.named(options.target) else {
+    guard let codec = Codecs.named(options.target), codec.isWritable else {
       throw Failure(
         .usage, at: "--to", "no such layout",
-        expected: Codecs.all.map(\.name).joined(separator: ", "), found: options.target)
+        expected: Codecs.writable.map(\.name).joined(separator: ", "), found: options.target)
     }
     try Self.checkSource(source)
     let layers = try source.layers.map { try source.open($0, assume: options.assumeZeros) }

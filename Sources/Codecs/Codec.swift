@@ -7,6 +7,9 @@ public import TensorCore
 public protocol Codec: Sendable {
   /// The name users type after `--to`.
   var name: String { get }
+  /// Whether layers can be written in the layout, too. Where they can't, `refusal` says so of every
+  /// layer, and `parts` and `config` throw.
+  var isWritable: Bool { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
@@ -47,6 +50,7 @@ public struct Declared: Sendable {
 }
 
 extension Codec {
+  public var isWritable: Bool { true }
   public var dialects: [String] { [name] }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
@@ -62,7 +66,12 @@ public struct EncodingOptions: Sendable {
 
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
-  public static let all: [any Codec] = [GPTQ.v1, GPTQ.v2, AWQ()]
+  public static let all: [any Codec] = [
+    AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
+  ]
+
+  /// The layouts that can be written, which users may name after `--to`.
+  public static var writable: [any Codec] { all.filter(\.isWritable) }
 
   public static func named(_ name: String) -> (any Codec)? {
     all.first { $0.name == name }

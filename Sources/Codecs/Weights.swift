@@ -20,7 +20,7 @@ extension PackedLayer {
         try readFloatScales(parameters, .outputMajor, into: &scales, workspace)
         let offsetSize = form.offset == .none ? 0 : 4
         try workspace.lend(parameters.count * offsetSize) { offsets in
-          try readFloatOffsets(parameters, into: &offsets, workspace)
+          try readFloatOffsets(parameters, .outputMajor, into: &offsets, workspace)
           for row in 0..<rows.count {
             let run = row * columns..<(row + 1) * columns
             let pick = row * groups * 4..<(row + 1) * groups * 4
@@ -49,11 +49,11 @@ extension PackedLayer {
   /// Offsets as float32, which holds whole zero points and every stored type exactly; none where
   /// the form has none.
   public func readFloatOffsets(
-    _ region: Region, into floats: inout MutableRawSpan, _ workspace: Workspace
+    _ region: Region, _ order: Order, into floats: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
     guard form.offset != .none else { return }
     try workspace.lend(region.count * form.offset.byteCount) { stored in
-      try readOffsets(region, .outputMajor, into: &stored, workspace)
+      try readOffsets(region, order, into: &stored, workspace)
       switch form.offset {
       case .none: break
       case .integer:

@@ -13,7 +13,7 @@ struct Convert: ParsableCommand {
   @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")
   var source: String
 
-  @Option(help: "The layout to write: \(Codecs.all.map(\.name).joined(separator: ", ")).")
+  @Option(help: "The layout to write: \(Codecs.writable.map(\.name).joined(separator: ", ")).")
   var to: String
 
   @Option(name: .shortAndLong, help: "The folder to write.")
