@@ -20,7 +20,7 @@ struct ConfigReview {
     let failure = Failure(
       .malformed, at: config.model?.name ?? "config.json", what, expected: expected,
       found: found + Self.listing(names),
-      rule: config.scheme?.layout == "awq" ? "AWQ-12" : "GPTQ-24")
+      rule: config.scheme?.isAWQ == true ? "AWQ-12" : "GPTQ-24")
     return Finding(severity, failure, names: names)
   }
 
@@ -100,4 +100,9 @@ struct ConfigReview {
   static func kind(of module: String) -> String {
     module.split(separator: ".").map { Int($0) == nil ? String($0) : "#" }.joined(separator: ".")
   }
+}
+
+extension Scheme {
+  /// Whether the config is one of AWQ's family, which share a dialect and its rules.
+  var isAWQ: Bool { layout.hasPrefix("awq") || layout == "llm_awq" }
 }

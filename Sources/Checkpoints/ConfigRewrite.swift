@@ -1,4 +1,3 @@
-internal import Codecs
 public import TensorCore
 
 /// The config files of a converted checkpoint: `config.json` with its quantization replaced and
@@ -16,13 +15,34 @@ public struct ConfigRewrite: Sendable {
 
   public let files: [File]
 
-  init(_ config: ModelConfig, codec: any Codec, scheme: Scheme) throws {
-    let quantization = try codec.config(for: scheme)
+  /// Puts another quantization in.
+  init(_ config: ModelConfig, quantization: JSONObject) {
     var files = [File(name: "quantize_config.json", object: quantization)]
     if var model = config.model?.object {
       model["quantization_config"] = .object(quantization)
       files.append(File(name: "config.json", object: model))
     }
     self.files = files
+  }
+
+  /// Takes the quantization out; the weights that were packed are of `denseType` now.
+  init(_ config: ModelConfig, denseType: DType) {
+    guard var model = config.model?.object else {
+      files = []
+      return
+    }
+    model["quantization_config"] = nil
+    let names: [DType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16"]
+    for key in ["dtype", "torch_dtype"] where model[key] != nil {
+      model[key] = names[denseType].map(JSON.string) ?? model[key]
+    }
+    files = [File(name: "config.json", object: model)]
+  }
+
+  /// Leaves the configs as they are.
+  init(unchanged config: ModelConfig) {
+    files = [config.model, config.quantization].compactMap(\.self).map {
+      File(name: $0.name, object: $0.object)
+    }
   }
 }

@@ -2,7 +2,8 @@ public import TensorCore
 
 extension AWQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
-    try AWQDialect.scheme(from: config, layout: name)
+    try AutoRoundDialect.scheme(from: config, layout: name)
+      ?? AWQDialect.scheme(from: config, layout: name)
   }
 
   public func config(for scheme: Scheme) throws -> JSONObject {
@@ -90,7 +91,7 @@ enum AWQDialect {
 extension ModulePattern {
   fileprivate var asPiece: String {
     switch self {
-    case .regex(let pattern): pattern
+    case .regex(let pattern): pattern.text
     case .contains(let piece), .exactly(let piece): piece
     }
   }

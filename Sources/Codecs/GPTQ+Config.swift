@@ -4,6 +4,7 @@ extension GPTQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
     let reader = ConfigReader(
       config, at: "quantization config", rules: GPTQDialect.rules)
+    if let scheme = try AutoRoundDialect.scheme(from: config, layout: name) { return scheme }
     guard try GPTQDialect.layout(reader) == name else { return nil }
     let defaults = Scheme.Settings(
       bits: try reader.int(["bits", "w_bit", "wbits"]) ?? 4,
@@ -70,9 +71,8 @@ private enum GPTQDialect {
     guard let rules = dynamic.object else { throw reader.wrongType("dynamic", "an object") }
     return try rules.members.map { rule in
       let isSkip = rule.key.hasPrefix("-:")
-      let pattern = ModulePattern.regex(
-        isSkip || rule.key.hasPrefix("+:") ? String(rule.key.dropFirst(2)) : rule.key)
-      try pattern.validate(at: reader.place)
+      let text = isSkip || rule.key.hasPrefix("+:") ? String(rule.key.dropFirst(2)) : rule.key
+      let pattern = ModulePattern.regex(try NamePattern(text, at: reader.place, rule: "GPTQ-23"))
       guard !isSkip else { return Scheme.Override(pattern, nil) }
       guard let keys = rule.value.object else {
         throw ConfigReader(rules, at: "dynamic", rules: Self.rules)
@@ -109,7 +109,7 @@ extension ModulePattern {
   /// The pattern as an expression that matches from the start of a name.
   var asRegex: String {
     switch self {
-    case .regex(let pattern): pattern
+    case .regex(let pattern): pattern.text
     case .contains(let piece): ".*" + piece.escapedForRegex
     case .exactly(let name): name.escapedForRegex + "$"
     }

@@ -72,6 +72,11 @@ public struct GPTQ: Codec {
   public func open(
     _ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?
   ) throws -> any PackedLayer {
+    if version == .v2, let scheme, AutoRoundDialect.mayMeanVersionOne(scheme),
+      try ZeroRule.isMiddleOfVersionOne(claim)
+    {
+      return try GPTQLayer(claim, zeroRule: .mask, isSettled: true)
+    }
     let known = ZeroRule.known(writer: scheme?.writer, bits: claim.bits)
     let assumed = assume == .word && claim.bits == 3 ? .mask : assume
     return try GPTQLayer(
