@@ -37,7 +37,8 @@ enum AWQDialect {
         groupSize: try reader.int(["group_size", "q_group_size"]) ?? 128,
         symmetric: !hasZeroPoint),
       overrides: try skipped(reader),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer,
+      quantizer: reader.quantizer)
   }
 
   private static func layout(_ reader: ConfigReader) throws -> String {
@@ -83,7 +84,7 @@ enum AWQDialect {
       "pack_dtype": version == "gemm" || version == "gemv" ? "int32" : "int16",
       "modules_to_not_convert": skipped.isEmpty ? .null : .strings(skipped),
     ])
-    if let writer = scheme.writer { config["meta"] = ["quantizer": [.string(writer)]] }
+    config["meta"] = scheme.meta
     return config
   }
 }

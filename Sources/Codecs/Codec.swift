@@ -32,6 +32,8 @@ public protocol Codec: Sendable {
   func parts(of layer: any PackedLayer, options: EncodingOptions) throws -> [EncodedPart]
   /// The scheme of a config in this layout's dialect; nil where it speaks of another layout.
   func scheme(from config: JSONObject) throws -> Scheme?
+  /// A scheme with what the layout's loaders want to find in it besides.
+  func completed(_ scheme: Scheme) -> Scheme
   /// A scheme in this layout's dialect, as its loaders expect it.
   func config(for scheme: Scheme) throws -> JSONObject
 }
@@ -54,6 +56,7 @@ extension Codec {
   public var dialects: [String] { [name] }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
+  public func completed(_ scheme: Scheme) -> Scheme { scheme }
 }
 
 /// Choices a layout leaves to its writer.

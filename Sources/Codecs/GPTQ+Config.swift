@@ -13,7 +13,8 @@ extension GPTQ {
       actOrder: try reader.bool(["desc_act"]) ?? false)
     return Scheme(
       layout: name, defaults: defaults, overrides: try GPTQDialect.overrides(reader, defaults),
-      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer)
+      quantizesHead: try reader.bool(["lm_head"]) ?? false, writer: reader.writer,
+      quantizer: reader.quantizer)
   }
 
   public func config(for scheme: Scheme) throws -> JSONObject {
@@ -31,8 +32,21 @@ extension GPTQ {
     ])
     let dynamic = GPTQDialect.dynamic(scheme)
     if !dynamic.members.isEmpty { config["dynamic"] = .object(dynamic) }
-    if let writer = scheme.writer { config["meta"] = ["quantizer": [.string(writer)]] }
+    config["meta"] = scheme.meta
     return config
+  }
+
+  /// GPTQ-26: GPTQModel loads an asymmetric version 1 file only where `meta.quantizer` names itself
+  /// from 0.9 on, the writers whose fields are the zero points minus one. Ours are such fields, so
+  /// the config names that generation where nobody else of it is named.
+  public func completed(_ scheme: Scheme) -> Scheme {
+    let isNamed = [scheme.writer, scheme.quantizer].contains {
+      $0?.hasPrefix("gptqmodel:") ?? false
+    }
+    guard version == .v1, !scheme.defaults.symmetric, !isNamed else { return scheme }
+    var scheme = scheme
+    scheme.quantizer = "gptqmodel:0.9.0"
+    return scheme
   }
 }
 
