@@ -20,8 +20,20 @@ struct ConfigReview {
     let failure = Failure(
       .malformed, at: config.model?.name ?? "config.json", what, expected: expected,
       found: found + Self.listing(names),
-      rule: config.scheme?.isAWQ == true ? "AWQ-12" : "GPTQ-24")
+      rule: rule)
     return Finding(severity, failure, names: names)
+  }
+
+  /// The rule of the declared layout's page.
+  private var rule: String {
+    switch config.scheme?.layout {
+    case _ where config.scheme?.isAWQ == true: "AWQ-12"
+    case "compressed-tensors": "CT-15"
+    case "fp8": "FP8-9"
+    case "nvfp4": "NVFP4-9"
+    case "mxfp4", "mxfp8": "MX-9"
+    default: "GPTQ-24"
+    }
   }
 
   /// The first few of many names.
@@ -88,8 +100,9 @@ struct ConfigReview {
 
   /// Two-dimensional `X.weight` tensors of floating point inside numbered blocks.
   private var denseMatrices: [(module: String, tensor: Tensor)] {
-    table.modules(with: "weight").compactMap { module in
-      guard let tensor = table["\(module).weight"], tensor.shape.rank == 2, tensor.dtype.isFloat,
+    let packed = Set(layers.flatMap { $0.parts.values.map(\.name) })
+    return table.modules(with: "weight").compactMap { module in
+      guard !packed.contains("\(module).weight"), let tensor = table["\(module).weight"], tensor.shape.rank == 2, tensor.dtype.isFloat,
         Self.kind(of: module) != module
       else { return nil }
       return (module, tensor)

@@ -12,6 +12,8 @@ public protocol Codec: Sendable {
   var isWritable: Bool { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
+  /// Whether its configs say of each layer which parts it has, and leave out every dense one.
+  var describesEachLayer: Bool { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
   func candidates(in table: TensorTable) -> [String]
   /// Reads a candidate's shapes: the layers it holds, none where they belong to another layout.
@@ -54,6 +56,7 @@ public struct Declared: Sendable {
 extension Codec {
   public var isWritable: Bool { true }
   public var dialects: [String] { [name] }
+  public var describesEachLayer: Bool { false }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
   public func completed(_ scheme: Scheme) -> Scheme { scheme }
@@ -71,6 +74,7 @@ public struct EncodingOptions: Sendable {
 public enum Codecs {
   public static let all: [any Codec] = [
     HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
+    CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4, FloatCodec.nvfp4,
   ]
 
   /// The layouts that can be written, which users may name after `--to`.
