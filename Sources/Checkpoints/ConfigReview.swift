@@ -20,9 +20,12 @@ struct ConfigReview {
     let failure = Failure(
       .malformed, at: config.model?.name ?? "config.json", what, expected: expected,
       found: found + Self.listing(names),
-      rule: config.scheme?.layout == "awq" ? "AWQ-12" : "GPTQ-24")
+      rule: Self.rules[config.scheme?.layout ?? ""] ?? "GPTQ-24")
     return Finding(severity, failure, names: names)
   }
+
+  /// The rules of the pages on a config that does not fit the tensors.
+  private static let rules = ["awq": "AWQ-12", "mlx": "MLX-23"]
 
   /// The first few of many names.
   private static func listing(_ names: [String]) -> String {
@@ -75,7 +78,10 @@ struct ConfigReview {
 
   /// Dense layers whose like in other blocks are packed, and that the config does not mention.
   private var mixture: Finding? {
-    guard let rules = config.scheme?.rules(), !layers.isEmpty else { return nil }
+    guard let scheme = config.scheme, !layers.isEmpty,
+      Codecs.named(scheme.layout)?.habits.listsPackedModules ?? true
+    else { return nil }
+    let rules = scheme.rules()
     let kinds = Set(layers.map { Self.kind(of: $0.name) })
     let names = denseMatrices.map(\.module).filter {
       kinds.contains(Self.kind(of: $0)) && rules.settings(for: $0) != nil

@@ -14,13 +14,21 @@ public struct ConfigRewrite: Sendable {
     }
   }
 
+  /// The keys of `config.json` under which the dialects put their words.
+  static let quantizationKeys = ["quantization_config", "quantization"]
+
   public let files: [File]
 
   init(_ config: ModelConfig, codec: any Codec, scheme: Scheme) throws {
     let quantization = try codec.config(for: scheme)
-    var files = [File(name: "quantize_config.json", object: quantization)]
+    var files: [File] = []
+    if codec.habits.hasOwnConfigFile {
+      files.append(File(name: "quantize_config.json", object: quantization))
+    }
     if var model = config.model?.object {
-      model["quantization_config"] = .object(quantization)
+      for key in Self.quantizationKeys {
+        model[key] = codec.habits.configKeys.contains(key) ? .object(quantization) : nil
+      }
       files.append(File(name: "config.json", object: model))
     }
     self.files = files

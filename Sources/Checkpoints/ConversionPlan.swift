@@ -47,7 +47,7 @@ public struct ConversionPlan: Sendable {
     let facts = try Self.facts(of: layers, threads: options.threads)
     try Self.checkZeros(facts, source)
     try Self.checkTarget(codec, facts, source)
-    let scheme = TargetScheme(source: source, target: codec.name, facts: facts).scheme
+    let scheme = TargetScheme(source: source, target: codec, facts: facts).scheme
     let outputs = try Self.outputs(of: source, layers, codec)
     self.source = source
     self.options = options
@@ -55,7 +55,7 @@ public struct ConversionPlan: Sendable {
     self.outputs = outputs
     self.scheme = scheme
     shards = try ShardLayout(
-      tensors: outputs.map(\.info), metadata: Self.metadata(of: source),
+      tensors: outputs.map(\.info), metadata: Self.metadata(of: source, for: codec),
       maxShardBytes: options.maxShardBytes)
     configs = try ConfigRewrite(source.config, codec: codec, scheme: scheme).files
     sideFiles = try SideFiles(of: source)
@@ -129,8 +129,10 @@ public struct ConversionPlan: Sendable {
   }
 
   /// `format` and the names of tied tensors; what describes the source's quantization is left out.
-  private static func metadata(of source: Checkpoint) -> [String: String] {
-    var kept = ["format": "pt"]
+  private static func metadata(
+    of source: Checkpoint, for codec: any Codec
+  ) -> [String: String] {
+    var kept = ["format": codec.habits.metadataFormat]
     for file in source.tensors.files {
       for member in file.header.metadata.members {
         guard let target = member.value.string, source.tensors[target] != nil else { continue }

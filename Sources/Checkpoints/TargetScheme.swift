@@ -6,7 +6,7 @@ import TensorCore
 /// said of them.
 struct TargetScheme {
   let source: Checkpoint
-  let target: String
+  let target: any Codec
   let facts: [LayerFacts]
 
   var scheme: Scheme {
@@ -16,7 +16,7 @@ struct TargetScheme {
       Scheme.Override(.exactly($0.name), $0.settings)
     }
     return Scheme(
-      layout: target, defaults: defaults, overrides: exceptions + denseModules,
+      layout: target.name, defaults: defaults, overrides: exceptions + denseModules,
       quantizesHead: source.layers.contains { $0.name.split(separator: ".").last == "lm_head" },
       writer: "nibble:\(Release.version)")
   }
@@ -24,7 +24,8 @@ struct TargetScheme {
   private var settingsByLayer: [(name: String, settings: Scheme.Settings)] {
     let symmetric = facts.allSatisfy(\.isSymmetric)
     let actOrder = facts.contains { $0.form.grouping.isPermuted }
-    let wholeRows = source.layers.allSatisfy { $0.groups == 1 }
+    let wholeRows =
+      target.habits.spellsWholeRows && source.layers.allSatisfy { $0.groups == 1 }
     return source.layers.map { layer in
       let settings = Scheme.Settings(
         bits: layer.bits, groupSize: wholeRows ? -1 : layer.groupSize, symmetric: symmetric,

@@ -9,6 +9,8 @@ public protocol Codec: Sendable {
   var name: String { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
+  /// What its loaders expect of the files around the tensors.
+  var habits: FileHabits { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
   func candidates(in table: TensorTable) -> [String]
   /// Reads a candidate's shapes: the layers it holds, none where they belong to another layout.
@@ -48,6 +50,7 @@ public struct Declared: Sendable {
 
 extension Codec {
   public var dialects: [String] { [name] }
+  public var habits: FileHabits { FileHabits() }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
 }
@@ -62,7 +65,7 @@ public struct EncodingOptions: Sendable {
 
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
-  public static let all: [any Codec] = [GPTQ.v1, GPTQ.v2, AWQ()]
+  public static let all: [any Codec] = [GPTQ.v1, GPTQ.v2, AWQ(), MLX()]
 
   public static func named(_ name: String) -> (any Codec)? {
     all.first { $0.name == name }

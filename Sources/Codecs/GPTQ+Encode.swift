@@ -76,7 +76,7 @@ extension PackedLayer {
 extension EncodedPart {
   init(
     _ name: String, _ dtype: DType, _ dimensions: [Int], alignment: Int = 1, order: Order? = nil,
-    make: @escaping Make
+    note: String? = nil, make: @escaping Make
   ) throws {
     guard let shape = Shape(dimensions),
       let info = TensorInfo(name: name, dtype: dtype, shape: shape)
@@ -84,7 +84,7 @@ extension EncodedPart {
       throw Failure(
         .cannotRepresent, at: name, "the tensor would be too large", found: "\(dimensions)")
     }
-    self.init(info: info, alignment: alignment, order: order, make: make)
+    self.init(info: info, alignment: alignment, order: order, note: note, make: make)
   }
 
   /// The scales of a layer as `[groups, rows]`, in the type they have.
