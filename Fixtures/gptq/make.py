@@ -2,9 +2,9 @@
 
     python3 Fixtures/gptq/make.py
 
-Writes invalid/ and findings/ beside this file, and the same in ../awq, from scratch. The name of
-a folder begins with the one rule that it breaks. What is in invalid/ can't be converted; what is
-in findings/ can, but verify speaks of it.
+Writes valid/, invalid/ and findings/ beside this file, and the same in ../awq, from scratch. The
+name of a folder in the latter two begins with the one rule that it breaks. What is in invalid/
+can't be converted; what is in findings/ can, but verify speaks of it.
 """
 
 import json
@@ -88,8 +88,9 @@ def awq_config(**changes):
 def write_tensors(path, tensors):
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, (dtype, shape, data) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
-        offset += len(data)
+        end = offset + len(data)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, end]}
+        offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
@@ -176,6 +177,7 @@ def gptq_configs(case):
     case("GPTQ-22-planar", whole, gptq_config(checkpoint_format="gptq_p"))
     case("GPTQ-22-words-of-16-bits", whole, gptq_config(pack_dtype="int16"))
     case("GPTQ-23-pattern-is-no-expression", whole, gptq_config(dynamic={"+:((": {"bits": 4}}))
+    case("GPTQ-23-pattern-has-a-backreference", whole, gptq_config(dynamic={r"-:(a)\1": {}}))
     case("GPTQ-23-pattern-is-too-long", whole, gptq_config(dynamic={"-:" + "a" * 1025: {}}))
     case("GPTQ-24-not-declared", whole, None)
     case("GPTQ-24-nothing-is-packed", [dense_layer(), dense_layer()], gptq_config())
@@ -183,6 +185,28 @@ def gptq_configs(case):
     case("GPTQ-24-one-is-dense", [gptq_layer(), dense_layer()], gptq_config())
     left_out = gptq_config(dynamic={r"-:model\.layers\.1\.": {}})
     case("GPTQ-24-left-out-yet-packed", whole, left_out)
+
+
+def words(*values):
+    return integers(values, "I")
+
+
+def examples(writer):
+    """The worked examples of Formats/gptq.md and Formats/awq.md: 8 outputs, 8 inputs, 2 groups."""
+    halves = ("F16", [2, 8], b"\x00\x38" * 16)
+    codes = words(*(0x76543210 + 0x11111111 * n & 0xFFFFFFFF for n in range(8)))
+    layer = {"qweight": ("I32", [1, 8], codes), "scales": halves, "g_idx": index([0] * 4 + [1] * 4)}
+    fields = {"gptq": (0x77777777, 0x76543210), "gptq_v2": (0x88888888, 0x87654321)}
+    for version, zeros in fields.items():
+        qzeros = ("I32", [2, 1], words(*zeros))
+        config = gptq_config(group_size=4, sym=False, checkpoint_format=version)
+        writer(HERE, "valid")("example-" + version, [changed(layer, qzeros=qzeros)], config)
+    codes = words(*(0x75316420 + 0x11111111 * k & 0xFFFFFFFF for k in range(8)))
+    layer = {
+        "qweight": ("I32", [8, 1], codes), "scales": halves,
+        "qzeros": ("I32", [2, 1], words(0x88888888, 0x75316420)),
+    }
+    writer(AWQ, "valid")("example", [layer], awq_config(group_size=4))
 
 
 def gptq_findings(case):
@@ -225,13 +249,14 @@ def awq_cases(case):
 
 def main():
     for root in [HERE, AWQ]:
-        for kind in ["invalid", "findings"]:
+        for kind in ["valid", "invalid", "findings"]:
             shutil.rmtree(os.path.join(root, kind), ignore_errors=True)
 
     def writer(root, kind):
         return lambda name, layers, config, second=None: checkpoint(
             root, kind, name, layers, config, second)
 
+    examples(writer)
     gptq_tensors(writer(HERE, "invalid"))
     gptq_configs(writer(HERE, "invalid"))
     gptq_findings(writer(HERE, "findings"))

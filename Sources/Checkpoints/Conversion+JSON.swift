@@ -7,8 +7,11 @@ extension ConversionPlan {
   public var json: JSON {
     [
       "source": .string(source.path),
-      "to": .string(options.target),
-      "scheme": scheme.json,
+      "to": .string(options.target.name),
+      "scheme": scheme.map(\.json) ?? .null,
+      "packed_layers": .array(layers.map(\.json)),
+      "packed_sources": .strings(packedSources),
+      "notes": .strings(notes),
       "files": .array(
         shards.shards.map {
           ["name": .string($0.name), "bytes": .integer($0.layout.byteCount)]
@@ -19,6 +22,22 @@ extension ConversionPlan {
         sideFiles.left.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
       "configs": .strings(configs.map(\.name)),
     ]
+  }
+}
+
+extension FittedLayer {
+  var json: JSON {
+    ["name": .string(source.name), "changes": .strings(changes.map(\.description))]
+  }
+}
+
+extension FittedLayer.Change: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .splitGroups(let from, let to): "groups of \(from) split into \(to)"
+    case .castScales(let types): "scales cast from \(types), exactly"
+    case .requantized: "rounded anew"
+    }
   }
 }
 
@@ -40,11 +59,12 @@ extension ConversionPlan.Output {
 extension ConversionReport {
   public var json: JSON {
     [
-      "output": .string(path), "lossless": .bool(layers.allSatisfy(\.isEqual)),
+      "output": .string(path), "to": .string(target.name), "lossless": .bool(isLossless),
       "codes": .integer(codes), "scales": .integer(scales), "zeros": .integer(zeros),
       "differing": .integer(
         layers.reduce(0) { $0 + $1.differingCodes + $1.differingScales + $1.differingZeros }),
       "carried_tensors": .integer(carriedTensors), "bytes": .integer(byteCount),
+      "requantized": .array(errors.map(\.json)),
       "layers": .array(layers.map(\.json)),
     ]
   }

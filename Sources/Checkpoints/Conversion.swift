@@ -6,12 +6,23 @@ internal import TensorCore
 /// What a finished conversion has shown about itself.
 public struct ConversionReport: Sendable {
   public let path: String
+  public let target: ConversionOptions.Target
   public let layers: [LayerComparison]
+  /// What each layer needed to fit.
+  public let changes: [FittedLayer]
+  /// The error that rounding anew has added, for the layers it was asked for.
+  public let errors: [RequantizationError]
   /// Tensors that were carried over, all of them compared byte for byte.
   public let carriedTensors: Int
   public let byteCount: Int
   /// When all was written and reading it back began.
   public let proofBegan: ContinuousClock.Instant
+
+  /// Whether every weight is what it was: nothing was rounded anew, or to a dense type.
+  public var isLossless: Bool {
+    if case .dense(let type) = target { return type == .f32 && errors.isEmpty }
+    return errors.isEmpty
+  }
 
   public var codes: Int { layers.reduce(0) { $0 + $1.codes } }
   public var scales: Int { layers.reduce(0) { $0 + $1.scales } }
@@ -26,13 +37,14 @@ extension ConversionPlan {
   public typealias Progress = @Sendable (_ stage: Stage, _ done: Int, _ total: Int) -> Void
 
   /// Writes the output, opens it with the strict reader, compares every number with the source,
-  /// and only then gives it its name.
+  /// and only then gives it its name. Goes on with complete files that a run of the same plan left.
   ///
-  /// Throws `usage` where the output exists, `io`, or `differs` where the proof fails; whatever it
-  /// throws, no output folder is left.
+  /// Throws `usage` where the output exists, `io`, or `differs` where the proof fails. No output
+  /// folder is left then; after `io`, complete files stay in the folder marked unfinished.
   public func pour(to path: String, progress: Progress? = nil) throws -> ConversionReport {
     try OutputGuard(source: source, output: path, force: options.force).check()
-    let folder = try OutputFolder(path: path, replacing: options.force)
+    let folder = try OutputFolder(
+      path: path, replacing: options.force, fingerprint: options.sync ? fingerprint : nil)
     do {
       try Pour(plan: self, folder: folder) { progress?(.writing, $0, $1) }.run()
       try sideFiles.copy(to: folder, sync: options.sync)
@@ -40,10 +52,32 @@ extension ConversionPlan {
       let report = try prove(at: folder.staging, named: path) { progress?(.proving, $0, $1) }
       try folder.finish(sync: options.sync)
       return report
+    } catch let failure as Failure
+      where failure.kind == .io && options.sync && folder.hasCompleteFiles
+    {
+      // What is complete is worth keeping: the same command goes on from there.
+      var failure = failure
+      failure.remedy = "run the same command again to go on; \(folder.staging) holds what is done"
+      throw failure
     } catch {
       folder.discard()
       throw error
     }
+  }
+
+  /// What decides the bytes of the output: a run that was cut short may be gone on with only where
+  /// this is the same.
+  private var fingerprint: JSON {
+    let files = source.tensors.files.map { file -> JSON in
+      [
+        "name": .string(file.name), "bytes": .integer(file.size),
+        "modified": .integer(FileSystem.modificationTime(of: file.source.path) ?? 0),
+      ]
+    }
+    return [
+      "unfinished": "the output of a conversion that was cut short; run it again to go on",
+      "nibble": .string(Release.version), "source": .array(files), "output": json,
+    ]
   }
 
   private func prove(
@@ -54,27 +88,46 @@ extension ConversionPlan {
     if let finding = output.findings.first(where: { $0.severity == .error }) {
       throw finding.failure
     }
-    let pairs = try layers.map { layer in
-      guard let claim = output.layer(named: layer.name) else {
-        throw Failure(.differs, at: layer.name, "the layer is missing from the output")
-      }
-      return (a: layer, b: try output.open(claim))
+    let carried = try proveCarried(in: output)
+    let results: [LayerComparison]
+    switch options.target {
+    case .layout: results = try proveLayers(in: output, progress)
+    case .dense: results = try DenseProof(plan: self, output: output).run(progress: progress)
+    case .asIs: results = []
     }
-    let results = try LayerComparer(pairs: pairs, threads: options.threads).run(
-      progress: progress)
     if let wrong = results.first(where: { !$0.isEqual }) {
       throw Failure(
         .differs, at: wrong.name, "the output does not hold the same numbers",
         found: wrong.summary)
     }
-    let carried = try proveCarried(in: output)
+    let errors = try RequantizationError.measure(layers, threads: options.threads)
     return ConversionReport(
-      path: path, layers: results, carriedTensors: carried, byteCount: shards.totalSize,
-      proofBegan: began)
+      path: path, target: options.target, layers: results, changes: layers, errors: errors,
+      carriedTensors: carried, byteCount: shards.totalSize, proofBegan: began)
+  }
+
+  /// Opens every layer of the output and compares it with the form that was meant for it.
+  private func proveLayers(
+    in output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) throws -> [LayerComparison] {
+    let pairs = try layers.map { layer in
+      guard let claim = output.layer(named: layer.source.name) else {
+        throw Failure(.differs, at: layer.source.name, "the layer is missing from the output")
+      }
+      return (a: layer.fitted, b: try output.open(claim))
+    }
+    return try LayerComparer(pairs: pairs, threads: options.threads).run(progress: progress)
+  }
+
+  /// Tensors that are copied.
+  private var carriedTensors: [Tensor] {
+    outputs.compactMap { output in
+      if case .copy(let tensor) = output.recipe { tensor } else { nil }
+    }
   }
 
   private func proveCarried(in output: Checkpoint) throws -> Int {
-    let dense = source.denseTensors
+    let dense = carriedTensors
     let pairs = try dense.map { tensor in
       guard let copy = output.tensors[tensor.name] else {
         throw Failure(.differs, at: tensor.place, "the tensor is missing from the output")

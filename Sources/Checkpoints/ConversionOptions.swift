@@ -1,12 +1,33 @@
 public import Codecs
-internal import Kernels
+import Kernels
+public import TensorCore
 
 /// What a conversion is asked to do.
 public struct ConversionOptions: Sendable {
-  /// The name of the target layout.
-  public var target: String
+  /// What is written: a packed layout, dense weights, or the same tensors in other files.
+  public enum Target: Sendable {
+    case layout(any Codec)
+    case dense(DType)
+    case asIs
+
+    /// The name users type after `--to`.
+    public var name: String {
+      switch self {
+      case .layout(let codec): codec.name
+      case .dense: "dense"
+      case .asIs: "as-is"
+      }
+    }
+  }
+
+  public var target: Target
   /// Settles version 1 zero points of unknown writers.
   public var assumeZeros: ZeroRule?
+  /// Splits groups into this size where that is exact; nil splits only where the target must.
+  public var groupSize: Int?
+  /// Whether layers the target can't hold are rounded anew. Adds error, which is reported.
+  public var allowsRequantize = false
+  public var encoding = EncodingOptions()
   /// Bytes of tensor data a file may hold.
   public var maxShardBytes = 5_000_000_000
   public var threads = Processor.cores
@@ -15,7 +36,23 @@ public struct ConversionOptions: Sendable {
   /// Whether an existing output folder is replaced.
   public var force = false
 
-  public init(target: String) {
+  public init(target: Target) {
     self.target = target
   }
+
+  /// A target by name: a writable layout, or `dense` in `dtype`. Throws `usage`.
+  public init(target name: String, dtype: DType = .bf16) throws {
+    if name == "dense" {
+      self.init(target: .dense(dtype))
+    } else if let codec = Codecs.named(name) {
+      self.init(target: .layout(codec))
+    } else {
+      throw Failure(
+        .usage, at: "--to", "no such layout", expected: Self.targetNames.joined(separator: ", "),
+        found: name)
+    }
+  }
+
+  /// All names a target may have.
+  public static var targetNames: [String] { Codecs.all.map(\.name) + ["dense"] }
 }

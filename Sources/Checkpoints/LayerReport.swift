@@ -39,7 +39,7 @@ public struct LayerReport: Sendable {
     for band in form.bands(.outputMajor, bytes: BandSize.turned / 4) {
       try layer.addCodes(of: band, to: &counts, workspace)
       try workspace.lend(band.count * 4) { values in
-        try layer.readWeights(rows: band.rows, into: &values, workspace)
+        try layer.readWeights(band, into: &values, workspace)
         weights.merge(FloatStatistics(values.bytes))
         dead += form.deadGroups(in: values.bytes, rows: band.rows.count)
       }
@@ -82,7 +82,8 @@ extension LayerReport.Corner {
       }
     }
     weights = try workspace.lend(rows.count * form.columns * 4) { bytes in
-      try layer.readWeights(rows: rows, into: &bytes, workspace)
+      let whole = Region(rows: rows, columns: 0..<form.columns)
+      try layer.readWeights(whole, into: &bytes, workspace)
       return (0..<shown.rows).map { row in
         (0..<shown.columns).map { bytes.bytes.float32(at: row * form.columns + $0) }
       }

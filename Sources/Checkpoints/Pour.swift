@@ -28,17 +28,18 @@ struct Pour {
   let folder: OutputFolder
   let progress: Progress?
 
+  /// Shards that an earlier run has completed are left as they are; the proof reads them too.
   func run() throws {
-    let files = try plan.shards.shards.map { shard in
+    let shards = plan.shards.shards
+    let files = try shards.map { shard -> OutputFile? in
+      if isComplete(shard) { return nil }
       let file = try folder.makeFile(shard.name)
       try file.reserve(shard.layout.byteCount)
       try file.write(shard.layout.header, at: 0)
       return file
     }
-    let bands = bands()
-    let open = plan.shards.shards.indices.map { shard in
-      bands.count { $0.shard == shard }
-    }
+    let bands = bands().filter { files[$0.shard] != nil }
+    let open = shards.indices.map { shard in bands.count { $0.shard == shard } }
     try pour(bands, into: files, open: open)
     for (shard, file) in files.enumerated() where open[shard] == 0 { try commit(file, shard) }
     if let index = plan.shards.index {
@@ -46,13 +47,19 @@ struct Pour {
     }
   }
 
-  private func pour(_ bands: [Band], into files: [OutputFile], open: [Int]) throws {
+  private func isComplete(_ shard: ShardLayout.Shard) -> Bool {
+    guard folder.completed.contains(shard.name) else { return false }
+    let file = try? InputFile(path: folder.staging + "/" + shard.name)
+    return file?.size == shard.layout.byteCount
+  }
+
+  private func pour(_ bands: [Band], into files: [OutputFile?], open: [Int]) throws {
     let left = Mutex(open)
     let done = Mutex(0)
-    let total = plan.shards.totalSize
+    let total = bands.reduce(0) { $0 + $1.byteCount }
     try parallelBands(bands.count, threads: plan.options.threads) { index, workspace in
       let band = bands[index]
-      let file = files[band.shard]
+      guard let file = files[band.shard] else { return }
       try write(band, to: file, workspace)
       let isLast = left.withLock { counts in
         counts[band.shard] -= 1
@@ -67,9 +74,9 @@ struct Pour {
     }
   }
 
-  private func commit(_ file: OutputFile, _ shard: Int) throws {
+  private func commit(_ file: OutputFile?, _ shard: Int) throws {
     let byteCount = plan.shards.shards[shard].layout.byteCount
-    try file.commit(byteCount: byteCount, sync: plan.options.sync)
+    try file?.commit(byteCount: byteCount, sync: plan.options.sync)
   }
 
   private func write(_ band: Band, to file: OutputFile, _ workspace: Workspace) throws {

@@ -25,13 +25,18 @@ struct TargetScheme {
     let symmetric = facts.allSatisfy(\.isSymmetric)
     let actOrder = facts.contains { $0.form.grouping.isPermuted }
     let wholeRows =
-      target.habits.spellsWholeRows && source.layers.allSatisfy { $0.groups == 1 }
-    return source.layers.map { layer in
+      target.habits.spellsWholeRows && facts.allSatisfy { $0.form.groups == 1 }
+    return facts.map { layer in
       let settings = Scheme.Settings(
-        bits: layer.bits, groupSize: wholeRows ? -1 : layer.groupSize, symmetric: symmetric,
-        actOrder: actOrder)
+        bits: layer.form.grid.bits, groupSize: wholeRows ? -1 : groupSize(of: layer),
+        symmetric: symmetric, actOrder: actOrder)
       return (layer.name, settings)
     }
+  }
+
+  private func groupSize(of layer: LayerFacts) -> Int {
+    if case .columns(let size) = layer.form.grouping { return size }
+    return source.layer(named: layer.name)?.groupSize ?? layer.form.columns
   }
 
   private func mostCommon(_ all: [Scheme.Settings]) -> Scheme.Settings {

@@ -65,7 +65,7 @@ extension AWQ {
 extension ModulePattern {
   fileprivate var asPiece: String {
     switch self {
-    case .regex(let pattern): pattern
+    case .regex(let pattern): pattern.text
     case .contains(let piece), .exactly(let piece): piece
     }
   }

@@ -92,31 +92,3 @@ extension Refusal {
       remedy: "--to dense", rule: rule)
   }
 }
-
-/// A tensor to be written, made in bands of its outermost axis.
-public struct EncodedPart: Sendable {
-  /// Fills `bytes` with the given rows of the tensor.
-  public typealias Make =
-    @Sendable (
-      _ rows: Range<Int>, _ bytes: inout MutableRawSpan, _ workspace: Workspace
-    ) throws -> Void
-
-  public let info: TensorInfo
-  /// Bands begin at multiples of this many rows.
-  public let alignment: Int
-  /// The order in which the part walks through the codes of its layer; nil where it has none.
-  public let order: Order?
-  /// What the user should know of how the part is written; nil where it is as always.
-  public let note: String?
-  public let make: Make
-
-  public init(
-    info: TensorInfo, alignment: Int, order: Order?, note: String? = nil, make: @escaping Make
-  ) {
-    self.info = info
-    self.alignment = alignment
-    self.order = order
-    self.note = note
-    self.make = make
-  }
-}

@@ -11,4 +11,6 @@ public struct FileHabits: Sendable {
   public var listsPackedModules = true
   /// Whether a group size of -1 stands for whole rows.
   public var spellsWholeRows = true
+
+  public init() {}
 }

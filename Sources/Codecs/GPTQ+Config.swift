@@ -70,9 +70,8 @@ private enum GPTQDialect {
     guard let rules = dynamic.object else { throw reader.wrongType("dynamic", "an object") }
     return try rules.members.map { rule in
       let isSkip = rule.key.hasPrefix("-:")
-      let pattern = ModulePattern.regex(
-        isSkip || rule.key.hasPrefix("+:") ? String(rule.key.dropFirst(2)) : rule.key)
-      try pattern.validate(at: reader.place)
+      let text = isSkip || rule.key.hasPrefix("+:") ? String(rule.key.dropFirst(2)) : rule.key
+      let pattern = ModulePattern.regex(try NamePattern(text, at: reader.place, rule: "GPTQ-23"))
       guard !isSkip else { return Scheme.Override(pattern, nil) }
       guard let keys = rule.value.object else {
         throw ConfigReader(rules, at: "dynamic", rules: Self.rules)
@@ -109,7 +108,7 @@ extension ModulePattern {
   /// The pattern as an expression that matches from the start of a name.
   var asRegex: String {
     switch self {
-    case .regex(let pattern): pattern
+    case .regex(let pattern): pattern.text
     case .contains(let piece): ".*" + piece.escapedForRegex
     case .exactly(let name): name.escapedForRegex + "$"
     }

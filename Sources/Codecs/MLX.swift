@@ -9,11 +9,18 @@ public struct MLX: Codec {
   static let groupSizes = [128, 64, 32]
 
   public let name = "mlx"
-  public let habits = FileHabits(
-    metadataFormat: "mlx", configKeys: ["quantization", "quantization_config"],
-    hasOwnConfigFile: false, listsPackedModules: false, spellsWholeRows: false)
-
   public init() {}
+
+  /// MLX-22 and MLX-23.
+  public var habits: FileHabits {
+    var habits = FileHabits()
+    habits.metadataFormat = "mlx"
+    habits.configKeys = ["quantization", "quantization_config"]
+    habits.hasOwnConfigFile = false
+    habits.listsPackedModules = false
+    habits.spellsWholeRows = false
+    return habits
+  }
 
   public func candidates(in table: TensorTable) -> [String] {
     table.modules(with: "scales").filter { table["\($0).weight"]?.dtype == .u32 }

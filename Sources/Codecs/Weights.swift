@@ -2,18 +2,17 @@ public import Kernels
 internal import TensorCore
 
 extension PackedLayer {
-  /// Dequantizes whole rows: `weights` is float32 `[rows][columns]`, each product rounded once, and
+  /// Dequantizes a region: `weights` is float32 `[rows][columns]`, each product rounded once, and
   /// where a term is added the sum rounded again.
   ///
-  /// Reads codes, scales and offsets of the rows only. Rows start on a multiple of
-  /// `Region.alignment`. Throws `io`.
+  /// Reads codes, scales and offsets of the region only. Its columns begin on a group and on a
+  /// multiple of `Region.alignment`, as its rows do. Throws `io`.
   public func readWeights(
-    rows: Range<Int>, into weights: inout MutableRawSpan, _ workspace: Workspace
+    _ region: Region, into weights: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    let columns = form.columns
-    let groups = form.groups
-    let parameters = Region(rows: rows, columns: 0..<groups)
-    let region = Region(rows: rows, columns: 0..<columns)
+    let columns = region.columns.count
+    let parameters = form.parameters(of: region)
+    let groups = parameters.columns.count
     try workspace.lend(region.count) { codes in
       try readCodes(region, .outputMajor, into: &codes, workspace)
       try workspace.lend(parameters.count * 4) { scales in
@@ -21,14 +20,14 @@ extension PackedLayer {
         let offsetSize = form.offset == .none ? 0 : 4
         try workspace.lend(parameters.count * offsetSize) { offsets in
           try readFloatOffsets(parameters, into: &offsets, workspace)
-          for row in 0..<rows.count {
+          for row in 0..<region.rows.count {
             let run = row * columns..<(row + 1) * columns
             let pick = row * groups * 4..<(row + 1) * groups * 4
             let shift = row * groups * offsetSize..<(row + 1) * groups * offsetSize
             var target = weights.part(run.lowerBound * 4..<run.upperBound * 4)
             form.dequantize(
-              codes.bytes.part(run), scales: scales.bytes.part(pick),
-              offsets: offsets.bytes.part(shift), into: &target)
+              codes.bytes.part(run), from: region.columns.lowerBound,
+              scales: scales.bytes.part(pick), offsets: offsets.bytes.part(shift), into: &target)
           }
         }
       }
@@ -68,12 +67,27 @@ extension PackedLayer {
 }
 
 extension QuantizedForm {
-  /// One row: `codes` of every column, float32 `scales` and `offsets` of every group.
+  /// The groups that a region of codes needs: those of its columns, or all where they are permuted.
+  func parameters(of region: Region) -> Region {
+    guard case .columns(let size) = grouping else {
+      return Region(rows: region.rows, columns: 0..<groups)
+    }
+    precondition(region.columns.lowerBound % size == 0)
+    let end = region.columns.upperBound.dividedRoundingUp(by: size)
+    return Region(rows: region.rows, columns: region.columns.lowerBound / size..<end)
+  }
+
+  /// One row of codes from column `first` on, float32 `scales` and `offsets` of their groups.
   fileprivate func dequantize(
-    _ codes: RawSpan, scales: RawSpan, offsets: RawSpan, into weights: inout MutableRawSpan
+    _ codes: RawSpan, from first: Int, scales: RawSpan, offsets: RawSpan,
+    into weights: inout MutableRawSpan
   ) {
     guard case .columns(let size) = grouping else {
-      return dequantizeByColumn(codes, scales: scales, offsets: offsets, into: &weights)
+      return dequantizeByColumn(
+        codes, scales: scales, offsets: offsets, into: &weights
+      ) {
+        grouping.group(ofColumn: first + $0)
+      }
     }
     switch (grid, offset) {
     case (.affine, .integer), (.affine, .real):
@@ -84,15 +98,16 @@ extension QuantizedForm {
       Dequantize.tableRun(
         codes, table: values.rawSpan, group: size, scales: scales, into: &weights)
     default:
-      dequantizeByColumn(codes, scales: scales, offsets: offsets, into: &weights)
+      dequantizeByColumn(codes, scales: scales, offsets: offsets, into: &weights) { $0 / size }
     }
   }
 
   private func dequantizeByColumn(
-    _ codes: RawSpan, scales: RawSpan, offsets: RawSpan, into weights: inout MutableRawSpan
+    _ codes: RawSpan, scales: RawSpan, offsets: RawSpan, into weights: inout MutableRawSpan,
+    group: (Int) -> Int
   ) {
-    for column in 0..<columns {
-      let group = grouping.group(ofColumn: column)
+    for column in 0..<codes.byteCount {
+      let group = group(column)
       let code = codes.uint8(at: column)
       let value: Float =
         switch grid {

@@ -20,6 +20,11 @@ public enum FileSystem {
     status(of: path).map { FileIdentity($0) }
   }
 
+  /// When a file was last written, in nanoseconds; nil where nothing is.
+  public static func modificationTime(of path: String) -> Int? {
+    status(of: path).map { $0.st_mtim.tv_sec * 1_000_000_000 + $0.st_mtim.tv_nsec }
+  }
+
   private static func status(of path: String) -> stat? {
     var status = stat()
     // SAFETY: the string is lent for the call and `status` is a local variable.

@@ -3,34 +3,72 @@ internal import Glibc
 /// A folder that appears whole or not at all: it is filled under `<path>.unfinished` and takes its
 /// name on `finish`.
 ///
-/// A crash leaves only the `.unfinished` folder, which the next run to the same place removes. Two
-/// runs to the same place exclude each other by a lock on that folder.
+/// A crash leaves only the `.unfinished` folder, marked by a journal that says what was being made.
+/// The next run that makes the same goes on with the files that are complete there; another clears
+/// it. Two runs to the same place exclude each other by a lock on that folder.
 public final class OutputFolder: Sendable {
+  /// The name of the journal inside an unfinished folder.
+  public static let journalName = "nibble.unfinished.json"
+
   /// The name the folder takes when it is finished.
   public let path: String
   /// Where files are written until then.
   public let staging: String
+  /// Files that an earlier run with the same fingerprint has completed, by name.
+  public let completed: Set<String>
   private let lock: Int32
 
-  /// Creates the staging folder. Throws `usage` where `path` exists and is not an empty folder,
-  /// unless `replacing`; `io` where another run holds it or the system refuses.
-  public init(path: String, replacing: Bool) throws {
+  /// Creates the staging folder, or goes on with one of the same `fingerprint`; nil never goes on.
+  ///
+  /// Throws `usage` where `path` exists and is not an empty folder, unless `replacing`, or where
+  /// the staging folder holds what no run of this program left; `io` where another run holds it or
+  /// the system refuses.
+  public init(path: String, replacing: Bool, fingerprint: JSON? = nil) throws {
     var path = path
-    while path.count > 1 && path.hasSuffix("/") { path.removeLast() }
+    while path.utf8.count > 1 && path.hasSuffix("/") { path.removeLast() }
     self.path = path
     staging = path + ".unfinished"
     try Self.checkVacant(path, replacing: replacing)
     if FileSystem.kind(of: staging) == nil { try FileSystem.makeFolder(staging) }
     // SAFETY: the string is lent for the call.
     lock = unsafe open(staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+
     guard lock >= 0 else { throw Failure.system("open the folder", staging) }
-    // From here on `deinit` closes it, also where this initialiser throws.
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      throw Failure(.io, at: staging, "another run is writing here")
+    do {
+      guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+        throw Failure(.io, at: staging, "another run is writing here")
+      }
+      completed = try Self.takeOver(staging, fingerprint)
+    } catch {
+      // An object that was never whole has no deinit to close it.
+      close(lock)
+      throw error
     }
-    for name in try FileSystem.names(in: staging) {
+  }
+
+  /// Clears what an earlier run left in `staging`, or keeps its complete files; returns these.
+  private static func takeOver(_ staging: String, _ fingerprint: JSON?) throws -> Set<String> {
+    let names = try FileSystem.names(in: staging)
+    let journal = staging + "/" + journalName
+    guard names.isEmpty || names.contains(journalName) else {
+      throw Failure(
+        .usage, at: staging, "the folder for unfinished work holds other files",
+        expected: "nothing, or a \(journalName)", found: "\(names.count) files",
+        remedy: "move it away")
+    }
+    let old = names.isEmpty ? nil : try? FileSystem.contents(of: journal, limit: 1 << 24)
+    let text = Array((fingerprint ?? .null).text(indent: 2).utf8)
+    let goesOn = fingerprint != nil && old == text
+    for name in names where name != journalName && !(goesOn && !name.hasSuffix(".partial")) {
       try FileSystem.removeFolder(staging + "/" + name)
     }
+    guard !goesOn else {
+      return Set(names.filter { $0 != journalName && !$0.hasSuffix(".partial") })
+    }
+    let file = try OutputFile(path: journal)
+    try file.write(text, at: 0)
+    try file.commit(byteCount: text.count, sync: true)
+    return []
   }
 
   deinit {
@@ -45,6 +83,12 @@ public final class OutputFolder: Sendable {
         .usage, at: path, "the output exists already",
         remedy: kind == .folder ? "choose another name, or replace it with --force" : nil)
     }
+  }
+
+  /// Whether a file other than the journal has been completed here.
+  public var hasCompleteFiles: Bool {
+    let names = (try? FileSystem.names(in: staging)) ?? []
+    return names.contains { $0 != Self.journalName && !$0.hasSuffix(".partial") }
   }
 
   /// A new file in the folder.
@@ -75,6 +119,7 @@ public final class OutputFolder: Sendable {
     let replaces = FileSystem.kind(of: path) != nil
     if replaces { try FileSystem.move(path, to: old) }
     try FileSystem.move(staging, to: path)
+    try FileSystem.removeFolder(path + "/" + Self.journalName)
     if replaces { try FileSystem.removeFolder(old) }
     if sync { try FileSystem.syncFolder(path.folderName) }
   }

@@ -15,6 +15,12 @@ import Testing
     #expect(try Verification(of: path, threads: 2).findings.isEmpty)
   }
 
+  @Test(arguments: try Fixtures.paths(in: "gptq/valid") + Fixtures.paths(in: "awq/valid"))
+  func validCheckpointIsInOrder(path: String) throws {
+    #expect(try Verification(of: path, threads: 2).findings.isEmpty)
+    #expect(try Converted(path, to: "gptq_v2").report.layers.map(\.codes) == [64])
+  }
+
   @Test(
     arguments: try Fixtures.paths(in: "gptq/invalid") + Fixtures.paths(in: "awq/invalid"))
   func invalidCheckpointIsRefusedByItsRule(path: String) throws {

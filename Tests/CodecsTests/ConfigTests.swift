@@ -34,7 +34,7 @@ import Testing
       layout: codec.name, defaults: settings,
       overrides: [
         .init(.exactly("model.layers.1.mlp.gate"), nil),
-        .init(.regex(#".*\.down_proj$"#), other),
+        .init(.regex(try NamePattern(#".*\.down_proj$"#, at: "test")), other),
         .init(.contains("experts.0(+)"), settings),
       ])
     let read = try #require(try codec.scheme(from: codec.config(for: scheme)))

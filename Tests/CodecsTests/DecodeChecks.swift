@@ -35,12 +35,27 @@ enum DecodeChecks {
       let groups = first..<Int.random(in: first + 1...form.groups, using: &random)
       try checkParameters(layer, matrix, Region(rows: rows, columns: groups))
     }
-    let weights = try form.bands(.outputMajor, bytes: 1).flatMap {
-      try layer.weights(rows: $0.rows)
+    try checkWeights(layer, matrix)
+  }
+
+  /// Weights of rows at once, and of each column that a region may begin at.
+  private static func checkWeights(
+    _ layer: any PackedLayer, _ matrix: QuantizedMatrix
+  ) throws {
+    let form = layer.form
+    let weights = matrix.dequantized()
+    let bands = try form.bands(.outputMajor, bytes: 1).flatMap { try layer.weights($0) }
+    #expect(mismatch(bands, weights, by: .sameBits) == nil)
+    for first in stride(from: 0, to: form.columns, by: Region.alignment) {
+      if case .columns(let size) = form.grouping, first % size != 0 { continue }
+      for end in [min(first + Region.alignment, form.columns), form.columns] {
+        let region = Region(rows: 0..<form.rows, columns: first..<end)
+        let expected = region.rows.flatMap { row in
+          region.columns.map { weights[row * form.columns + $0] }
+        }
+        #expect(try mismatch(layer.weights(region), expected, by: .sameBits) == nil, "\(region)")
+      }
     }
-    #expect(mismatch(weights, matrix.dequantized(), by: .sameBits) == nil)
-    let whole = try layer.weights(rows: 0..<form.rows)
-    #expect(mismatch(whole, weights, by: .sameBits) == nil)
   }
 
   /// A range that begins on a multiple of 32 and ends on one or at the edge.

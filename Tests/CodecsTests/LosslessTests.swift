@@ -12,7 +12,7 @@ import Testing
     let columns: Int
   }
 
-  static let shapes = [(32, 32), (64, 96), (8, 40), (16, 48), (96, 160), (8, 8), (40, 72), (4, 16)]
+  static let shapes = [(32, 32), (64, 96), (8, 40), (16, 48), (8, 8), (40, 72), (4, 16)]
     .map { Shape(rows: $0.0, columns: $0.1) }
 
   @Test(arguments: shapes, [2, 3, 4, 8])
@@ -21,7 +21,7 @@ import Testing
     var random = SplitMix64(seed: UInt64(shape.rows << 16 | shape.columns << 4 | bits))
     let full = UInt16((1 << bits) - 1)
     let ranges = [0...full, 1...full, 0...0, full...full, 1...full + 1]
-    for groupSize in [-1, 8, 16, 20, 32, 33, shape.columns - 1] {
+    for groupSize in [-1, 8, 20, 32, shape.columns - 1, shape.columns + 1] {
       for zeros in ranges {
         var numbers = Numbers.random(
           shape.rows, shape.columns, bits: bits, groupSize: groupSize, zeros: zeros,

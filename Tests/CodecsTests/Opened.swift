@@ -21,8 +21,8 @@ enum Opened {
     let settings = scheme?.rules().settings(for: name)
     let claims = try codec.claims(
       name, in: TensorTable(tensors), declared: Declared(scheme: scheme, settings: settings))
-    guard let claim = claims.first else {
-      throw Failure(.internal, at: name, "\(codec.name) claims no layer")
+    guard let claim = claims.first, claims.count == 1 else {
+      throw Failure(.internal, at: name, "\(codec.name) claims \(claims.count) layers")
     }
     if let finding = claim.findings.first { throw finding.failure }
     return try codec.open(claim, scheme: scheme, assume: assume)
@@ -83,11 +83,11 @@ extension PackedLayer {
     }
   }
 
-  func weights(rows: Range<Int>) throws -> [Float] {
+  func weights(_ region: Region) throws -> [Float] {
     let workspace = Workspace()
-    return try workspace.lend(rows.count * form.columns * 4) { bytes in
-      try readWeights(rows: rows, into: &bytes, workspace)
-      return (0..<rows.count * form.columns).map { bytes.bytes.float32(at: $0) }
+    return try workspace.lend(region.count * 4) { bytes in
+      try readWeights(region, into: &bytes, workspace)
+      return (0..<region.count).map { bytes.bytes.float32(at: $0) }
     }
   }
 

@@ -1,0 +1,93 @@
+public import Codecs
+internal import Kernels
+internal import TensorCore
+
+/// A layer of the source, and the same layer in the form its target takes.
+public struct FittedLayer: Sendable {
+  /// What it took to make it fit.
+  public enum Change: Sendable, Equatable {
+    /// Each group became several of the same scale and zero point; no weight changes.
+    case splitGroups(from: Int, to: Int)
+    /// Scales changed type, each exactly.
+    case castScales(String)
+    /// Rounded anew, on request: weights change.
+    case requantized
+  }
+
+  public let source: any PackedLayer
+  public let fitted: any PackedLayer
+  public let changes: [Change]
+
+  public var isRequantized: Bool { changes.contains(.requantized) }
+}
+
+/// Finds a form of a layer that a layout can hold.
+struct LayerFitter {
+  let codec: any Codec
+  let options: ConversionOptions
+
+  /// The layer as the target will hold it, or why it can't.
+  func fit(
+    _ layer: any PackedLayer, _ workspace: Workspace
+  ) throws -> Result<FittedLayer, LayerRefusal> {
+    var fitted = layer
+    var changes: [FittedLayer.Change] = []
+    if let size = options.groupSize ?? codec.splitGroupSize(for: layer.form),
+      let split = SplitGroups(fitted, into: size), split.form.grouping != layer.form.grouping
+    {
+      changes.append(.splitGroups(from: layer.claim.groupSize, to: size))
+      fitted = split
+    }
+    if let type = codec.scaleTypes.first, !codec.scaleTypes.contains(fitted.form.scaleType),
+      let cast = try CastScales(fitted, to: type, workspace)
+    {
+      changes.append(.castScales("\(fitted.form.scaleType) to \(type)"))
+      fitted = cast
+    }
+    let facts = try LayerFacts(of: fitted, workspace)
+    guard let refusal = refusal(of: facts) else {
+      return .success(FittedLayer(source: layer, fitted: fitted, changes: changes))
+    }
+    guard options.allowsRequantize else { return .failure(refusal) }
+    return try requantize(layer, workspace).map { .success($0) } ?? .failure(refusal)
+  }
+
+  private func refusal(of facts: LayerFacts) -> LayerRefusal? {
+    if let size = options.groupSize, facts.form.grouping != .columns(size: size) {
+      let reason = Refusal(
+        "its groups can't be split into \(size) exactly", remedy: "a size that divides them")
+      return LayerRefusal(name: facts.name, refusal: reason)
+    }
+    return codec.refusal(of: facts).map { LayerRefusal(name: facts.name, refusal: $0) }
+  }
+
+  /// The first plain rounding the target takes: 4 bits and then 8, the layer's own group size first.
+  private func requantize(
+    _ layer: any PackedLayer, _ workspace: Workspace
+  ) throws -> FittedLayer? {
+    let sizes = [options.groupSize ?? layer.claim.groupSize, 128, 64, 32]
+    let widths = [layer.form.grid.bits, 4, 8]
+    for bits in widths {
+      for size in sizes where layer.form.columns % size == 0 {
+        for lowestZero in [0, 1] {
+          let rounded = Requantized(
+            layer, bits: bits, groupSize: size, scaleType: codec.scaleTypes.first ?? .f16,
+            symmetric: false, lowestZero: lowestZero)
+          let facts = LayerFacts(
+            name: layer.name, form: rounded.form, zeros: lowestZero...(1 << bits - 1),
+            ambiguous: 0)
+          if codec.refusal(of: facts) == nil {
+            return FittedLayer(source: layer, fitted: rounded, changes: [.requantized])
+          }
+        }
+      }
+    }
+    return nil
+  }
+}
+
+/// A layer that a target can't hold.
+struct LayerRefusal: Error {
+  let name: String
+  let refusal: Refusal
+}
