@@ -6,6 +6,11 @@ extension MLX {
     of layer: any PackedLayer, options: EncodingOptions
   ) throws -> [EncodedPart] {
     let form = layer.form
+    guard layer.claim.slice == nil else {
+      throw Failure(
+        .cannotRepresent, at: layer.name, "fused experts are read only", rule: "MLX-8",
+        remedy: "--to dense")
+    }
     let parameters = try MLXParameters(layer, options)
     let shape = [form.rows, form.groups]
     return [

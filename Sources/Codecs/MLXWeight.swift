@@ -20,6 +20,9 @@ struct MLXWeight {
     var findings: [Finding] = []
   }
 
+  /// Each becomes a layer of its own, which must not cost more than its bytes justify.
+  private static let mostExperts = 1 << 16
+
   let module: String
   let weight: Tensor
   let scales: Tensor
@@ -56,6 +59,11 @@ struct MLXWeight {
     words = shape[shape.count - 1]
     groups = scales.shape[shape.count - 1]
     try checkTypes()
+    guard experts ?? 0 <= Self.mostExperts else {
+      throw Failure(
+        .malformed, at: weight.place, "fused experts", expected: "at most \(Self.mostExperts)",
+        found: "\(shape[0])", rule: "MLX-8")
+    }
     if let global = table["\(module).global_scale"] {
       throw Failure(
         .unsupported, at: global.place, "a scale of the whole tensor is not read by this version",

@@ -14,6 +14,9 @@ enum DecodeChecks {
     if let found = mismatch(matrix.scales, expected.scales, by: .sameBits) {
       return "scales \(found)"
     }
+    if let found = mismatch(matrix.offsets, expected.offsets, by: .sameBits) {
+      return "offsets \(found)"
+    }
     if let index = expected.groupIndex {
       let groups = (0..<matrix.form.columns).map {
         Int32(matrix.form.grouping.group(ofColumn: $0))
@@ -89,9 +92,16 @@ enum DecodeChecks {
       region.rows.map { $0 * groups + group }
     }
     for (order, positions) in [(Order.outputMajor, rowMajor), (.inputMajor, groupMajor)] {
-      let zeros = positions.map { matrix.zeros[$0] }
+      switch matrix.form.offset {
+      case .none: #expect(try layer.offsets(region, order).isEmpty)
+      case .integer:
+        let zeros = positions.map { matrix.zeros[$0] }
+        #expect(try mismatch(layer.zeros(region, order), zeros) == nil, "\(region)")
+      case .real, .added:
+        let offsets = positions.map { matrix.offsets[$0] }
+        #expect(try mismatch(layer.offsets(region, order), offsets, by: .sameBits) == nil)
+      }
       let scales = positions.map { matrix.scales[$0] }
-      #expect(try mismatch(layer.zeros(region, order), zeros) == nil, "\(region)")
       #expect(try mismatch(layer.scales(region, order), scales, by: .sameBits) == nil)
     }
   }

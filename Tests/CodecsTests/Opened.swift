@@ -75,6 +75,22 @@ extension PackedLayer {
     }
   }
 
+  /// Real zero points or added terms, widened to float32.
+  func offsets(_ region: Region, _ order: Order) throws -> [Float] {
+    let workspace = Workspace()
+    return try workspace.lend(region.count * form.offset.byteCount) { bytes in
+      try readOffsets(region, order, into: &bytes, workspace)
+      switch form.offset {
+      case .none, .integer: return []
+      case .real(let type), .added(let type):
+        return try workspace.lend(region.count * 4) { floats in
+          try FloatConversion.toFloat32(type, bytes.bytes, into: &floats)
+          return (0..<region.count).map { floats.bytes.float32(at: $0) }
+        }
+      }
+    }
+  }
+
   func scales(_ region: Region, _ order: Order) throws -> [Float] {
     let workspace = Workspace()
     return try workspace.lend(region.count * 4) { bytes in
