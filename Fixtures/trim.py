@@ -42,6 +42,9 @@ CHECKPOINTS = [
     ("autoround", "autoround-llamanano-w2g32-asym-autoround", [K_PROJ]),
     ("hqq", "hqq-llamanano-w2g32-axis0", [K_PROJ]),
     ("hqq", "hqq-llamanano-w4g64", [K_PROJ]),
+    ("mlx", "mlx-llamanano-mxfp4", [K_PROJ]),
+    ("mlx", "mlx-llamanano-q3g64", [K_PROJ]),
+    ("mlx", "mlx-llamanano-q5g32", [K_PROJ]),
 ]
 
 # Folder of fixtures, golden, the prefixes and the parts of the tensors to keep.
@@ -61,6 +64,10 @@ LAYERS = [
     (
         "awq_gemv_fast", "layers-awq", ["p0", "p1", "p2"],
         ["gemvfast.qweight", "gemvfast.qzeros", "gemvfast.scales", "scales", "zeros"],
+    ),
+    (
+        "mlx", "layers-mlx", [f"m{case}" for case in range(1, 6)],
+        ["wq", "scales", "biases", "dequant"],
     ),
 ]
 
@@ -170,7 +177,7 @@ def trim_layers(goldens, folder, name, prefixes, parts):
     target = fresh(folder, "golden", name)
     _, tensors = read(os.path.join(goldens, name, "layers.safetensors"))
     names = [f"{prefix}.{part}" for prefix in prefixes for part in parts]
-    kept = {name: tensors[name] for name in names}
+    kept = {name: tensors[name] for name in names if name in tensors}
     write(os.path.join(target, "layers.safetensors"), None, kept)
 
 

@@ -5,6 +5,7 @@ public import TensorCore
 /// output, zero points and scales padded to whole words of groups.
 public struct AWQGEMV: Codec {
   public let name = "awq_gemv"
+  public let configRule = AWQ.disagreement
   public let scaleTypes = [DType.f16]
 
   public init() {}

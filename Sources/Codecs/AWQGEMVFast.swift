@@ -14,6 +14,7 @@ public struct AWQGEMVFast: Codec {
   let writer: Writer
 
   public var name: String { writer == .autoAWQ ? "awq_gemv_fast" : "llm_awq" }
+  public var configRule: String { AWQ.disagreement }
   public var dialects: [String] { ["awq_gemv_fast", "llm_awq"] }
   public var scaleTypes: [DType] { writer == .autoAWQ ? [.f16] : [.f16, .bf16] }
   var terms: String { writer == .autoAWQ ? "qzeros" : "scaled_zeros" }
@@ -121,8 +122,8 @@ struct AWQGEMVFastLayer: PackedLayer {
   ) throws {
     let block = QuadRows.block
     let whole =
-      region.columns.lowerBound / block * block
-      ..< region.columns.upperBound.dividedRoundingUp(by: block) * block
+      region.columns.lowerBound / block * block..<region.columns.upperBound.dividedRoundingUp(
+        by: block) * block
     let quads = region.rows.lowerBound / 4..<region.rows.upperBound / 4
     try workspace.lend(region.rows.count * whole.count / 2) { words in
       try qweight.readRectangle(

@@ -10,10 +10,14 @@ public protocol Codec: Sendable {
   /// Whether layers can be written in the layout, too. Where they can't, `refusal` says so of every
   /// layer, and `parts` and `config` throw.
   var isWritable: Bool { get }
+  /// The rule on configs that do not fit their tensors, of the layout's page.
+  var configRule: String { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
   /// Whether its configs say of each layer which parts it has, and leave out every dense one.
   var describesEachLayer: Bool { get }
+  /// What its loaders expect of the files around the tensors.
+  var habits: FileHabits { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
   func candidates(in table: TensorTable) -> [String]
   /// Reads a candidate's shapes: the layers it holds, none where they belong to another layout.
@@ -57,6 +61,7 @@ extension Codec {
   public var isWritable: Bool { true }
   public var dialects: [String] { [name] }
   public var describesEachLayer: Bool { false }
+  public var habits: FileHabits { FileHabits() }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
   public func completed(_ scheme: Scheme) -> Scheme { scheme }
@@ -75,6 +80,7 @@ public enum Codecs {
   public static let all: [any Codec] = [
     HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
     CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4, FloatCodec.nvfp4,
+    MLX(),
   ]
 
   /// The layouts that can be written, which users may name after `--to`.

@@ -215,7 +215,9 @@ extension CompressedDialect {
 extension ModulePattern {
   /// A class of modules, such as `Linear`: a name without dots that begins with a capital.
   fileprivate var isClass: Bool {
-    guard case .exactly(let name) = self, let first = name.unicodeScalars.first else { return false }
+    guard case .exactly(let name) = self, let first = name.unicodeScalars.first else {
+      return false
+    }
     return ("A"..."Z").contains(first) && !name.contains(".")
   }
 

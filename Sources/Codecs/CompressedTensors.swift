@@ -6,6 +6,7 @@ public import TensorCore
 /// signed byte a code.
 public struct CompressedTensors: Codec {
   public let name = "compressed-tensors"
+  public let configRule = "CT-15"
   public var describesEachLayer: Bool { true }
   public var scaleTypes: [DType] { [.f16, .bf16, .f32] }
 

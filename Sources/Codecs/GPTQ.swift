@@ -15,6 +15,7 @@ public struct GPTQ: Codec {
   let version: Version
 
   public var name: String { version == .v1 ? "gptq" : "gptq_v2" }
+  public var configRule: String { "GPTQ-24" }
 
   public func candidates(in table: TensorTable) -> [String] {
     table.modules(with: "qweight")

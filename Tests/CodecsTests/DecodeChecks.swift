@@ -14,6 +14,9 @@ enum DecodeChecks {
     if let found = mismatch(matrix.scales, expected.scales, by: .sameBits) {
       return "scales \(found)"
     }
+    if let found = mismatch(matrix.offsets, expected.offsets, by: .sameBits) {
+      return "offsets \(found)"
+    }
     if let index = expected.groupIndex {
       let groups = (0..<matrix.form.columns).map {
         Int32(matrix.form.grouping.group(ofColumn: $0))
@@ -91,8 +94,8 @@ enum DecodeChecks {
     for (order, positions) in [(Order.outputMajor, rowMajor), (.inputMajor, groupMajor)] {
       let offsets =
         matrix.form.offset == .none ? [] : positions.map { matrix.floatOffset(at: $0) }
-      let scales = positions.map { matrix.scales[$0] }
       #expect(try mismatch(layer.offsets(region, order), offsets, by: .sameBits) == nil)
+      let scales = positions.map { matrix.scales[$0] }
       #expect(try mismatch(layer.scales(region, order), scales, by: .sameBits) == nil)
     }
   }

@@ -56,6 +56,8 @@ struct Expected {
   let codes: [UInt8]
   let zeros: [UInt16]
   let scales: [Float]
+  /// Added terms.
+  let offsets: [Float]
   let groupIndex: [Int32]?
   let weights: [Float]?
 
@@ -66,6 +68,7 @@ struct Expected {
     codes = try part("codes") ?? []
     zeros = try (part("zeros") ?? []).halves
     scales = try floats(of: part("scales") ?? [])
+    offsets = try floats(of: part("biases") ?? [])
     groupIndex = try part("g_idx")?.words.map { Int32(bitPattern: $0) }
     weights = try golden.expected["dequant:\(layer).weight"].map { floats(of: try $0.content()) }
   }
