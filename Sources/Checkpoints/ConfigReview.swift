@@ -24,16 +24,9 @@ struct ConfigReview {
     return Finding(severity, failure, names: names)
   }
 
-  /// The rule of the declared layout's page.
+  /// The rule of the declared layout's page on configs that do not fit their tensors.
   private var rule: String {
-    switch config.scheme?.layout {
-    case "awq": "AWQ-12"
-    case "compressed-tensors": "CT-15"
-    case "fp8": "FP8-9"
-    case "nvfp4": "NVFP4-9"
-    case "mxfp4", "mxfp8": "MX-9"
-    default: "GPTQ-24"
-    }
+    config.scheme.flatMap { Codecs.named($0.layout)?.configRule } ?? GPTQ.v1.configRule
   }
 
   /// The first few of many names.
@@ -87,7 +80,10 @@ struct ConfigReview {
 
   /// Dense layers whose like in other blocks are packed, and that the config does not mention.
   private var mixture: Finding? {
-    guard let rules = config.scheme?.rules(), !layers.isEmpty else { return nil }
+    guard let scheme = config.scheme, !layers.isEmpty,
+      Codecs.named(scheme.layout)?.habits.listsPackedModules ?? true
+    else { return nil }
+    let rules = scheme.rules()
     let kinds = Set(layers.map { Self.kind(of: $0.name) })
     let names = denseMatrices.map(\.module).filter {
       kinds.contains(Self.kind(of: $0)) && rules.settings(for: $0) != nil
@@ -102,7 +98,8 @@ struct ConfigReview {
   private var denseMatrices: [(module: String, tensor: Tensor)] {
     let packed = Set(layers.flatMap { $0.parts.values.map(\.name) })
     return table.modules(with: "weight").compactMap { module in
-      guard !packed.contains("\(module).weight"), let tensor = table["\(module).weight"], tensor.shape.rank == 2, tensor.dtype.isFloat,
+      guard !packed.contains("\(module).weight"), let tensor = table["\(module).weight"],
+        tensor.shape.rank == 2, tensor.dtype.isFloat,
         Self.kind(of: module) != module
       else { return nil }
       return (module, tensor)
@@ -113,4 +110,9 @@ struct ConfigReview {
   static func kind(of module: String) -> String {
     module.split(separator: ".").map { Int($0) == nil ? String($0) : "#" }.joined(separator: ".")
   }
+}
+
+extension Scheme {
+  /// Whether the config is one of AWQ's family, which share a dialect and its rules.
+  var isAWQ: Bool { layout.hasPrefix("awq") || layout == "llm_awq" }
 }

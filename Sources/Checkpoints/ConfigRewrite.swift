@@ -1,3 +1,4 @@
+internal import Codecs
 public import TensorCore
 
 /// The config files of a converted checkpoint: `config.json` with its quantization replaced and
@@ -13,13 +14,21 @@ public struct ConfigRewrite: Sendable {
     }
   }
 
+  /// The keys of `config.json` under which the dialects put their words.
+  static let quantizationKeys = ["quantization_config", "quantization"]
+
   public let files: [File]
 
-  /// Puts another quantization in.
-  init(_ config: ModelConfig, quantization: JSONObject) {
-    var files = [File(name: "quantize_config.json", object: quantization)]
+  /// Puts another quantization in, where the layout's loaders look for it.
+  init(_ config: ModelConfig, quantization: JSONObject, habits: FileHabits) {
+    var files: [File] = []
+    if habits.hasOwnConfigFile {
+      files.append(File(name: "quantize_config.json", object: quantization))
+    }
     if var model = config.model?.object {
-      model["quantization_config"] = .object(quantization)
+      for key in Self.quantizationKeys {
+        model[key] = habits.configKeys.contains(key) ? .object(quantization) : nil
+      }
       files.append(File(name: "config.json", object: model))
     }
     self.files = files
@@ -31,7 +40,7 @@ public struct ConfigRewrite: Sendable {
       files = []
       return
     }
-    model["quantization_config"] = nil
+    for key in Self.quantizationKeys { model[key] = nil }
     let names: [DType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16"]
     for key in ["dtype", "torch_dtype"] where model[key] != nil {
       model[key] = names[denseType].map(JSON.string) ?? model[key]

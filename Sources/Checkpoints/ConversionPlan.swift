@@ -48,8 +48,10 @@ public struct ConversionPlan: Sendable {
       layers = try Self.fit(opened, to: codec, source, options)
       let facts = try Self.facts(of: layers, threads: options.threads)
       let scheme = codec.completed(
-        TargetScheme(source: source, target: codec.name, facts: facts).scheme)
-      configs = try ConfigRewrite(source.config, quantization: codec.config(for: scheme)).files
+        TargetScheme(source: source, target: codec, facts: facts).scheme)
+      configs = try ConfigRewrite(
+        source.config, quantization: codec.config(for: scheme), habits: codec.habits
+      ).files
       self.scheme = scheme
       outputs = try Self.outputs(of: source, layers, codec, options)
     case .dense(let type):
@@ -67,7 +69,7 @@ public struct ConversionPlan: Sendable {
       outputs = Self.sorted(Self.carried(from: source.tensors.tensors))
     }
     shards = try ShardLayout(
-      tensors: outputs.map(\.info), metadata: Self.metadata(of: source),
+      tensors: outputs.map(\.info), metadata: Self.metadata(of: source, for: options.target),
       maxShardBytes: options.maxShardBytes)
     sideFiles = try SideFiles(of: source)
   }
@@ -131,8 +133,16 @@ public struct ConversionPlan: Sendable {
   }
 
   /// `format` and the names of tied tensors; what describes the source's quantization is left out.
-  private static func metadata(of source: Checkpoint) -> [String: String] {
-    var kept = ["format": "pt"]
+  private static func metadata(
+    of source: Checkpoint, for target: ConversionOptions.Target
+  ) -> [String: String] {
+    let codec: (any Codec)? =
+      switch target {
+      case .layout(let codec): codec
+      case .dense: nil
+      case .asIs: source.config.scheme.flatMap { Codecs.named($0.layout) }
+      }
+    var kept = ["format": (codec?.habits ?? FileHabits()).metadataFormat]
     for file in source.tensors.files {
       for member in file.header.metadata.members {
         guard let target = member.value.string, source.tensors[target] != nil else { continue }

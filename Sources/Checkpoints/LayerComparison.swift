@@ -73,7 +73,8 @@ struct LayerComparer {
     }
     if a.grid != b.grid { return "\(a.grid.bits) bits against \(b.grid.bits)" }
     if a.grouping != b.grouping { return "the groups differ" }
-    return a.offset == b.offset ? nil : "the offsets differ in kind"
+    return a.offset == b.offset || a.offset.isTerm(of: b.offset) || b.offset.isTerm(of: a.offset)
+      ? nil : "the offsets differ in kind"
   }
 
   private func tasks(of pair: Int) -> [Task] {
@@ -106,11 +107,36 @@ struct LayerComparer {
       let size = a.form.offset.byteCount
       guard size > 0 else { return result }
       result.zeros = region.count
+      guard a.form.offset == b.form.offset else {
+        result.differingZeros = try differingTerms(region, pair: task.pair, workspace)
+        return result
+      }
       result.differingZeros = try differences(region.count, size, workspace) { layer, bytes in
         try (layer == 0 ? a : b).readOffsets(region, .inputMajor, into: &bytes, workspace)
       }
     }
     return result
+  }
+
+  /// Counts the groups where one layer's added term is not the other's −(z·s), in float32.
+  private func differingTerms(
+    _ region: Region, pair: Int, _ workspace: Workspace
+  ) throws -> Int {
+    let (a, b) = pairs[pair]
+    let (whole, added) = a.form.offset == .integer ? (a, b) : (b, a)
+    return try workspace.lend(region.count * 4) { zeros in
+      try whole.readFloatOffsets(region, into: &zeros, workspace)
+      return try workspace.lend(region.count * 4) { scales in
+        try whole.readFloatScales(region, .outputMajor, into: &scales, workspace)
+        return try workspace.lend(region.count * 4) { terms in
+          try added.readFloatOffsets(region, into: &terms, workspace)
+          return (0..<region.count).count { index in
+            let term = -(zeros.bytes.float32(at: index) * scales.bytes.float32(at: index))
+            return terms.bytes.float32(at: index) != term
+          }
+        }
+      }
+    }
   }
 
   /// Reads `count` elements of `size` bytes from both layers and counts those that differ.
@@ -130,5 +156,12 @@ struct LayerComparer {
         }
       }
     }
+  }
+}
+
+extension Offset {
+  /// Whether this is an added term that may stand for the whole zero points of the other.
+  fileprivate func isTerm(of other: Offset) -> Bool {
+    if case .added = self { other == .integer } else { false }
   }
 }

@@ -69,8 +69,8 @@ public struct ModelConfig: Sendable {
   }
 
   private static func declaration(in model: File) -> (String, JSONObject)? {
-    guard let object = model.object["quantization_config"]?.object else { return nil }
-    return (model.name, object)
+    let keys = ConfigRewrite.quantizationKeys
+    return keys.lazy.compactMap { model.object[$0]?.object }.first.map { (model.name, $0) }
   }
 
   private static func method(of config: JSONObject) -> String? {

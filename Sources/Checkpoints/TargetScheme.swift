@@ -6,7 +6,7 @@ import TensorCore
 /// said of them.
 struct TargetScheme {
   let source: Checkpoint
-  let target: String
+  let target: any Codec
   let facts: [LayerFacts]
 
   var scheme: Scheme {
@@ -16,7 +16,7 @@ struct TargetScheme {
       Scheme.Override(.exactly($0.name), $0.settings)
     }
     return Scheme(
-      layout: target, defaults: defaults, overrides: exceptions + denseModules,
+      layout: target.name, defaults: defaults, overrides: exceptions + denseModules,
       quantizesHead: source.layers.contains { $0.name.split(separator: ".").last == "lm_head" },
       writer: "nibble:\(Release.version)", quantizer: quantizer)
   }
@@ -28,13 +28,14 @@ struct TargetScheme {
   }
 
   /// Whether the target's config is exact about every layer; others describe the model as a whole.
-  private var isExact: Bool { Codecs.named(target)?.describesEachLayer ?? false }
+  private var isExact: Bool { target.describesEachLayer }
 
   private var settingsByLayer: [(name: String, settings: Scheme.Settings)] {
     let symmetric = facts.allSatisfy(\.isSymmetric)
     let actOrder = facts.contains { $0.form.grouping.isPermuted }
-    let wholeRows = facts.allSatisfy { $0.form.groups == 1 }
-    let known = source.config.scheme.flatMap { $0.layout == target ? $0.rules() : nil }
+    let wholeRows =
+      target.habits.spellsWholeRows && facts.allSatisfy { $0.form.groups == 1 }
+    let known = source.config.scheme.flatMap { $0.layout == target.name ? $0.rules() : nil }
     return facts.map { layer in
       let settings = Scheme.Settings(
         bits: layer.form.grid.bits, groupSize: wholeRows ? -1 : groupSize(of: layer),

@@ -7,12 +7,17 @@ public import TensorCore
 public protocol Codec: Sendable {
   /// The name users type after `--to`.
   var name: String { get }
+  /// Whether layers can be written in the layout, too. Where they can't, `refusal` says so of every
+  /// layer, and `parts` and `config` throw.
+  var isWritable: Bool { get }
+  /// The rule on configs that do not fit their tensors, of the layout's page.
+  var configRule: String { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
-  /// Whether layers can be written in this layout, not only read.
-  var isWritable: Bool { get }
   /// Whether its configs say of each layer which parts it has, and leave out every dense one.
   var describesEachLayer: Bool { get }
+  /// What its loaders expect of the files around the tensors.
+  var habits: FileHabits { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
   func candidates(in table: TensorTable) -> [String]
   /// Reads a candidate's shapes: the layers it holds, none where they belong to another layout.
@@ -53,9 +58,10 @@ public struct Declared: Sendable {
 }
 
 extension Codec {
-  public var dialects: [String] { [name] }
   public var isWritable: Bool { true }
+  public var dialects: [String] { [name] }
   public var describesEachLayer: Bool { false }
+  public var habits: FileHabits { FileHabits() }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
   public func completed(_ scheme: Scheme) -> Scheme { scheme }
@@ -72,9 +78,13 @@ public struct EncodingOptions: Sendable {
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
   public static let all: [any Codec] = [
-    GPTQ.v1, GPTQ.v2, AWQ(), CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8,
-    FloatCodec.mxfp4, FloatCodec.nvfp4,
+    HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
+    CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4, FloatCodec.nvfp4,
+    MLX(),
   ]
+
+  /// The layouts that can be written, which users may name after `--to`.
+  public static var writable: [any Codec] { all.filter(\.isWritable) }
 
   public static func named(_ name: String) -> (any Codec)? {
     all.first { $0.name == name }

@@ -97,7 +97,8 @@ extension CompressedTensors {
       "\(layer.name).weight_zero_point", .i32, [words, form.groups], alignment: bits
     ) { band, bytes, workspace in
       let rows =
-        band.lowerBound / bits * 32..<min(form.rows, band.upperBound.dividedRoundingUp(by: bits) * 32)
+        band.lowerBound / bits
+        * 32..<min(form.rows, band.upperBound.dividedRoundingUp(by: bits) * 32)
       try workspace.lend(bytes.byteCount) { streams in
         try layer.withZeroFields(rows: rows, .inputMajor, workspace) { fields in
           WordPacking.pack(bits: bits, fields, rows: form.groups, into: &streams)

@@ -10,6 +10,13 @@ public struct FloatCodec: Codec {
     @Sendable (_ module: String, _ table: TensorTable, _ declared: Declared) throws -> FloatWeight?
 
   public let name: String
+  public var configRule: String {
+    switch name {
+    case "fp8": "FP8-9"
+    case "nvfp4": "NVFP4-9"
+    default: "MX-9"
+    }
+  }
   public var isWritable: Bool { false }
   public var dialects: [String] { ["compressed-tensors", "fp8", "mxfp4", "mxfp8", "nvfp4"] }
   /// Ends of the names of tensors that hold codes, and what is left of the name is the module.

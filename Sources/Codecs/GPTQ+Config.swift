@@ -4,6 +4,7 @@ extension GPTQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
     let reader = ConfigReader(
       config, at: "quantization config", rules: GPTQDialect.rules)
+    if let scheme = try AutoRoundDialect.scheme(from: config, layout: name) { return scheme }
     guard try GPTQDialect.layout(reader) == name else { return nil }
     let defaults = Scheme.Settings(
       bits: try reader.int(["bits", "w_bit", "wbits"]) ?? 4,

@@ -41,15 +41,25 @@ import Testing
       let matrix = try QuantizedMatrix(layer)
       let facts = try layer.facts
       for target in Codecs.all where target.refusal(of: facts) == nil {
-        let copy = try QuantizedMatrix(Opened.rewritten(layer, as: target))
+        guard let copy = try copy(layer, target) else { continue }
         #expect(copy.codes == matrix.codes)
-        #expect(copy.zeros == matrix.zeros)
+        #expect(copy.form.offset != matrix.form.offset || copy.zeros == matrix.zeros)
       }
       return true
     } catch let failure as Failure {
       #expect(failure.kind == .malformed, "\(failure)")
       #expect(failure.rule != nil, "\(failure)")
       return false
+    }
+  }
+
+  /// nil where the layout says of the numbers, random as they are, that it can't hold them.
+  private func copy(_ layer: any PackedLayer, _ target: any Codec) throws -> QuantizedMatrix? {
+    do {
+      return try QuantizedMatrix(Opened.rewritten(layer, as: target))
+    } catch let failure as Failure where failure.kind == .cannotRepresent {
+      #expect(failure.rule == "MLX-12")
+      return nil
     }
   }
 

@@ -14,6 +14,9 @@ enum DecodeChecks {
     if let found = mismatch(matrix.scales, expected.scales, by: .sameBits) {
       return "scales \(found)"
     }
+    if let found = mismatch(matrix.offsets, expected.offsets, by: .sameBits) {
+      return "offsets \(found)"
+    }
     if let index = expected.groupIndex {
       let groups = (0..<matrix.form.columns).map {
         Int32(matrix.form.grouping.group(ofColumn: $0))
@@ -89,13 +92,20 @@ enum DecodeChecks {
       region.rows.map { $0 * groups + group }
     }
     for (order, positions) in [(Order.outputMajor, rowMajor), (.inputMajor, groupMajor)] {
+      let offsets =
+        matrix.form.offset == .none ? [] : positions.map { matrix.floatOffset(at: $0) }
+      #expect(try mismatch(layer.offsets(region, order), offsets, by: .sameBits) == nil)
       let scales = positions.map { matrix.scales[$0] }
-      if layer.form.offset == .integer {
-        let zeros = positions.map { matrix.zeros[$0] }
-        #expect(try mismatch(layer.zeros(region, order), zeros) == nil, "\(region)")
-      }
       #expect(try mismatch(layer.scales(region, order), scales, by: .sameBits) == nil)
     }
+  }
+
+  /// Numbers read from `layer` are those of `matrix`, its terms read as whole zero points.
+  static func recovers(_ layer: any PackedLayer, _ matrix: QuantizedMatrix) throws -> String? {
+    let recovered = try QuantizedMatrix(RecoveredZeros(layer, Workspace()))
+    if let found = mismatch(recovered.codes, matrix.codes) { return "codes \(found)" }
+    if let found = mismatch(recovered.zeros, matrix.zeros) { return "zeros \(found)" }
+    return mismatch(recovered.scales, matrix.scales, by: .sameBits).map { "scales \($0)" }
   }
 
   /// Writing a layer in its own layout, in bands of several sizes, gives the file's own bytes.

@@ -67,11 +67,13 @@ extension PackedLayer {
     }
   }
 
-  func zeros(_ region: Region, _ order: Order) throws -> [UInt16] {
+  /// Whole zero points, real ones or terms; none where the form has none.
+  func offsets(_ region: Region, _ order: Order) throws -> [Float] {
+    guard form.offset != .none else { return [] }
     let workspace = Workspace()
-    return try workspace.lend(region.count * 2) { bytes in
-      try readOffsets(region, order, into: &bytes, workspace)
-      return (0..<region.count).map { bytes.bytes.uint16(at: $0) }
+    return try workspace.lend(region.count * 4) { bytes in
+      try readFloatOffsets(region, order, into: &bytes, workspace)
+      return (0..<region.count).map { bytes.bytes.float32(at: $0) }
     }
   }
 
@@ -93,5 +95,11 @@ extension PackedLayer {
 
   var facts: LayerFacts {
     get throws { try LayerFacts(of: self, Workspace()) }
+  }
+}
+
+extension QuantizedMatrix {
+  func floatOffset(at position: Int) -> Float {
+    form.offset == .integer ? Float(zeros[position]) : offsets[position]
   }
 }
