@@ -161,6 +161,7 @@ extension Numbers {
     let low = zeros.min() ?? 0
     let high = zeros.max() ?? 0
     let isInOrder = zip(groups, groups.dropFirst()).allSatisfy(<=)
+    guard Codecs.named(layout)?.isWritable == true else { return false }
     switch layout {
     case "gptq": return low >= 1 && high < 1 << bits
     case "gptq_v2", "compressed-tensors": return high < 1 << bits
