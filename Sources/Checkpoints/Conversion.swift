@@ -42,32 +42,63 @@ extension ConversionPlan {
   /// Throws `usage` where the output exists, `io`, or `differs` where the proof fails. No output
   /// folder is left then; after `io`, complete files stay in the folder marked unfinished.
   public func pour(to path: String, progress: Progress? = nil) throws -> ConversionReport {
-    try OutputGuard(source: source, output: path, force: options.force).check()
-    let folder = try OutputFolder(
-      path: path, replacing: options.force, fingerprint: options.sync ? fingerprint : nil)
+    try Self.pour([(self, path)], progress: progress)[0]
+  }
+
+  /// Pours several plans of one source from one reading of it, each into its own folder.
+  public static func pour(
+    _ outputs: [(plan: ConversionPlan, path: String)], progress: Progress? = nil
+  ) throws -> [ConversionReport] {
+    var jobs: [Pour.Job] = []
     do {
-      try Pour(plan: self, folder: folder) { progress?(.writing, $0, $1) }.run()
-      try sideFiles.copy(to: folder, sync: options.sync)
-      for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
-      let report = try prove(at: folder.staging, named: path) { progress?(.proving, $0, $1) }
-      try folder.finish(sync: options.sync)
-      return report
-    } catch let failure as Failure
-      where failure.kind == .io && options.sync && folder.hasCompleteFiles
-    {
-      // What is complete is worth keeping: the same command goes on from there.
-      var failure = failure
-      failure.remedy = "run the same command again to go on; \(folder.staging) holds what is done"
-      throw failure
+      for (plan, path) in outputs {
+        try OutputGuard(source: plan.source, output: path, force: plan.options.force).check()
+        let folder = try OutputFolder(
+          path: path, replacing: plan.options.force,
+          fingerprint: plan.options.sync ? plan.fingerprint : nil)
+        jobs.append(Pour.Job(plan: plan, folder: folder))
+      }
+      let threads = outputs.map(\.plan.options.threads).max() ?? 1
+      try Pour(jobs: jobs, threads: threads) { progress?(.writing, $0, $1) }.run()
+      return try jobs.map { try $0.plan.complete($0.folder, progress: progress) }
+    } catch let failure as Failure where failure.kind == .io {
+      throw giveUp(jobs, after: failure)
     } catch {
-      folder.discard()
+      for job in jobs { job.folder.discard() }
       throw error
     }
   }
 
+  /// Writes what stands beside the tensors, proves the whole, and gives it its name.
+  private func complete(
+    _ folder: OutputFolder, progress: Progress?
+  ) throws -> ConversionReport {
+    try sideFiles.copy(to: folder, sync: options.sync)
+    for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
+    let report = try prove(at: folder.staging, named: folder.path) {
+      progress?(.proving, $0, $1)
+    }
+    try folder.finish(sync: options.sync)
+    return report
+  }
+
+  /// After a failure of the system complete files are worth keeping: the same command goes on.
+  private static func giveUp(_ jobs: [Pour.Job], after failure: Failure) -> Failure {
+    var failure = failure
+    for job in jobs {
+      if job.plan.options.sync && job.folder.hasCompleteFiles {
+        failure.remedy =
+          "run the same command again to go on; \(job.folder.staging) holds what is done"
+      } else {
+        job.folder.discard()
+      }
+    }
+    return failure
+  }
+
   /// What decides the bytes of the output: a run that was cut short may be gone on with only where
   /// this is the same.
-  private var fingerprint: JSON {
+  fileprivate var fingerprint: JSON {
     let files = source.tensors.files.map { file -> JSON in
       [
         "name": .string(file.name), "bytes": .integer(file.size),

@@ -29,7 +29,15 @@ struct Convert: ParsableCommand {
   @Flag(help: "Round layers anew that the target can't hold; the error this adds is reported.")
   var allowRequantize = false
 
+  @Option(
+    help: ArgumentHelp(
+      "MLX scales and biases: f32 where F16 can't hold a bias exactly (auto), or refuse (f16).",
+      valueName: "auto|f16"))
+  var mlxScales: MLXScales = .auto
+
   @OptionGroup var output: OutputArguments
+
+  enum MLXScales: String, ExpressibleByArgument { case auto, f16 }
 
   func validate() throws {
     try output.check()
@@ -43,10 +51,7 @@ struct Convert: ParsableCommand {
     let names = to.split(separator: ",").map(String.init)
     guard !names.isEmpty else { throw ValidationError("--to names a layout") }
     // All plans are made before anything is written, so that a refusal costs nothing.
-    let plans = try names.map { try ConversionPlan(checkpoint, options($0, for: checkpoint)) }
-    for (name, plan) in zip(names, plans) {
-      try output.carryOut(plan, inFolder: names.count > 1 ? name : nil)
-    }
+    try output.carryOut(names.map { try ConversionPlan(checkpoint, options($0, for: checkpoint)) })
   }
 
   private func options(_ name: String, for checkpoint: Checkpoint) throws -> ConversionOptions {
@@ -54,6 +59,7 @@ struct Convert: ParsableCommand {
     var options = try ConversionOptions(target: name, dtype: type)
     options.groupSize = groupSize
     options.allowsRequantize = allowRequantize
+    options.encoding.allowsFloat32Scales = mlxScales == .auto
     return output.options(options)
   }
 }
@@ -76,7 +82,7 @@ struct Dequantize: ParsableCommand {
     let checkpoint = try Checkpoint(opening: source)
     let type = dtype?.dtype ?? checkpoint.config.denseType ?? .bf16
     let options = output.options(ConversionOptions(target: .dense(type)))
-    try output.carryOut(ConversionPlan(checkpoint, options), inFolder: nil)
+    try output.carryOut([ConversionPlan(checkpoint, options)])
   }
 }
 
@@ -94,7 +100,7 @@ struct Reshard: ParsableCommand {
   func run() throws {
     let options = output.options(ConversionOptions(target: .asIs))
     let plan = try ConversionPlan(Checkpoint(opening: source), options)
-    try output.carryOut(plan, inFolder: nil)
+    try output.carryOut([plan])
   }
 }
 

@@ -42,21 +42,26 @@ struct OutputArguments: ParsableArguments {
     return options
   }
 
-  /// Shows the plan, or pours it into the output or a folder inside it.
-  func carryOut(_ plan: ConversionPlan, inFolder name: String?) throws {
+  /// Shows the plans, or pours them: one into the output, several into folders inside it.
+  func carryOut(_ plans: [ConversionPlan]) throws {
     if dryRun {
-      return Terminal.print(json ? plan.json.text(indent: 2) : ConversionText.plan(plan))
+      for plan in plans {
+        Terminal.print(json ? plan.json.text(indent: 2) : ConversionText.plan(plan))
+      }
+      return
     }
-    var path = output ?? ""
-    if let name {
-      if FileSystem.kind(of: path) == nil { try FileSystem.makeFolder(path) }
-      path += "/" + name
+    let path = output ?? ""
+    if plans.count > 1, FileSystem.kind(of: path) == nil { try FileSystem.makeFolder(path) }
+    let outputs = plans.map { plan in
+      (plan: plan, path: plans.count > 1 ? "\(path)/\(plan.options.target.name)" : path)
     }
     let line = ProgressLine()
-    let report = try plan.pour(to: path) { stage, done, total in
+    let reports = try ConversionPlan.pour(outputs) { stage, done, total in
       line.update(stage == .writing ? "writing" : "proving", done, total)
     }
-    Terminal.print(json ? report.json.text(indent: 2) : ConversionText.report(report))
+    for report in reports {
+      Terminal.print(json ? report.json.text(indent: 2) : ConversionText.report(report))
+    }
   }
 }
 
