@@ -121,8 +121,8 @@ struct AWQGEMVFastLayer: PackedLayer {
   ) throws {
     let block = QuadRows.block
     let whole =
-      region.columns.lowerBound / block * block
-      ..< region.columns.upperBound.dividedRoundingUp(by: block) * block
+      region.columns.lowerBound / block * block..<region.columns.upperBound.dividedRoundingUp(
+        by: block) * block
     let quads = region.rows.lowerBound / 4..<region.rows.upperBound / 4
     try workspace.lend(region.rows.count * whole.count / 2) { words in
       try qweight.readRectangle(
