@@ -91,7 +91,9 @@ struct LayerCensus {
       }
     }
     layers.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-    findings += layers.flatMap(\.findings) + leftovers(claimed)
+    let recognised = Recognition.all(in: table, claimed: claimed.union(failedModules))
+    findings += layers.flatMap(\.findings) + recognised.map(\.finding)
+    findings += leftovers(claimed.union(recognised.flatMap(\.modules)))
   }
 
   /// Parts of packed layers that no layout took, under a config that declares one: they would be
