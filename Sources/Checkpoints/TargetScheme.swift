@@ -64,7 +64,8 @@ struct TargetScheme {
     return best ?? Scheme.Settings(bits: 4, groupSize: -1, symmetric: true)
   }
 
-  /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders pack every linear layer that no rule leaves out.
+  /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders
+  /// take every linear layer for packed that no rule leaves out.
   private var denseModules: [Scheme.Override] {
     source.denseTensors.compactMap { tensor in
       guard tensor.shape.rank == 2, tensor.dtype.isFloat, tensor.name.hasSuffix(".weight") else {

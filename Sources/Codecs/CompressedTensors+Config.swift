@@ -185,7 +185,8 @@ enum CompressedDialect {
 
 extension CompressedDialect {
   static func format(_ settings: Scheme.Settings) -> String {
-    settings.dialect["format"]?.string ?? "pack-quantized"
+    // A layer that was given other bits is no longer in the format of its source.
+    settings.bits == 8 ? settings.dialect["format"]?.string ?? "pack-quantized" : "pack-quantized"
   }
 
   static func group(_ settings: Scheme.Settings, _ targets: [String]) -> JSON {

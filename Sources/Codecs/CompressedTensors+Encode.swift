@@ -7,7 +7,9 @@ extension CompressedTensors {
     of layer: any PackedLayer, options: EncodingOptions
   ) throws -> [EncodedPart] {
     let form = layer.form
-    let isBytes = layer.claim.layout == name && layer.claim.parts["weight"]?.dtype == .i8
+    let isBytes =
+      layer.claim.layout == name && layer.claim.parts["weight"]?.dtype == .i8
+      && form.grid.bits == 8
     var parts = [try scales(of: layer)]
     parts += isBytes ? [try bytes(of: layer)] : [try words(of: layer), try shape(of: layer)]
     if try layer.hasZeroOff(middle: 1 << (form.grid.bits - 1)) {

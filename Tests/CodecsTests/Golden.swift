@@ -48,6 +48,13 @@ struct Golden: CustomStringConvertible, Sendable {
     try Opened.layer(codec, tensors, named: layer, scheme: scheme)
   }
 
+  /// Layers whose weights the writer's own code decoded.
+  var decodedNames: [String] {
+    expected.keys.filter { $0.hasPrefix("dequant:") }.map {
+      String($0.dropFirst("dequant:".count).dropLast(".weight".count))
+    }.filter { name in tensors.contains { $0.name.hasPrefix(name + ".") } }.sorted()
+  }
+
   func tensor(_ name: String) -> Tensor? { tensors.first { $0.name == name } }
 }
 
