@@ -3,7 +3,7 @@
     python3 Fixtures/trim.py GOLDENS [--sums]
 
 GOLDENS is a folder of full checkpoints, each with the tensors that its writer's own code reads
-out of some of its layers in `expected.safetensors`. Writes the golden/ of gptq, awq and mlx beside
+out of some of its layers in `expected.safetensors`. Writes the golden/ folders of layouts beside
 this file, and demo-model/, from scratch; bytes of tensors and configs are not touched. With
 --sums it prints the table of provenance of README.md.
 """
@@ -40,6 +40,11 @@ CHECKPOINTS = [
     ("mlx", "mlx-llamanano-mxfp4", [K_PROJ]),
     ("mlx", "mlx-llamanano-q3g64", [K_PROJ]),
     ("mlx", "mlx-llamanano-q5g32", [K_PROJ]),
+    ("awq_gemv", "awq-llamanano-w4g32-gemv", [K_PROJ, DOWN_PROJ]),
+    ("awq_gemv_fast", "awq-llamanano-w4g64-gemvfast", [K_PROJ, DOWN_PROJ]),
+    ("autoround", "autoround-llamanano-w2g32-asym-autoround", [K_PROJ]),
+    ("hqq", "hqq-llamanano-w2g32-axis0", [K_PROJ]),
+    ("hqq", "hqq-llamanano-w4g64", [K_PROJ]),
 ]
 
 # Folder of fixtures, golden, the prefixes and the parts of the tensors to keep.
@@ -55,6 +60,14 @@ LAYERS = [
     (
         "mlx", "layers-mlx", [f"m{case}" for case in range(1, 6)],
         ["wq", "scales", "biases", "dequant"],
+    ),
+    (
+        "awq_gemv", "layers-awq", ["p0", "p1", "p2"],
+        ["gemv.qweight", "gemv.qzeros", "gemv.scales", "scales", "zeros"],
+    ),
+    (
+        "awq_gemv_fast", "layers-awq", ["p0", "p1", "p2"],
+        ["gemvfast.qweight", "gemvfast.qzeros", "gemvfast.scales", "scales", "zeros"],
     ),
 ]
 

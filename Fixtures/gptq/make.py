@@ -242,8 +242,9 @@ def awq_cases(case):
     case("AWQ-12-packed-as-gptq", [gptq_layer(), gptq_layer()], awq_config())
     case("AWQ-12-one-is-dense", [awq_layer(), dense_layer()], awq_config())
     case("AWQ-12-left-out-yet-packed", whole, awq_config(modules_to_not_convert=["layers.1."]))
-    case("AWQ-13-gemv", whole, awq_config(version="gemv"))
-    case("AWQ-13-gemv-fast", whole, awq_config(version="GEMV_FAST"))
+    case("AWQ-12-packed-as-gemm-not-gemv", whole, awq_config(version="gemv"))
+    case("AWQ-12-packed-as-gemm-not-gemv-fast", whole, awq_config(version="GEMV_FAST"))
+    case("AWQ-13-marlin", whole, awq_config(version="marlin"))
     case("GPTQ-21-bits", whole, awq_config(), awq_config(bits=8))
 
 

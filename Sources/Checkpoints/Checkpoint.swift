@@ -107,7 +107,7 @@ struct LayerCensus {
         .malformed, at: module, "the parts are no layer of any layout that is read",
         expected: "qweight, qzeros and scales in the shapes of \(scheme.layout)",
         found: qweight.map { "a qweight of \($0.dtype) \($0.shape)" } ?? "no qweight",
-        rule: qweight == nil ? "GPTQ-1" : scheme.layout == "awq" ? "AWQ-2" : "GPTQ-2")
+        rule: qweight == nil ? "GPTQ-1" : scheme.isAWQ ? "AWQ-2" : "GPTQ-2")
       return Finding(.error, failure, names: [module])
     }
   }

@@ -20,12 +20,15 @@ struct ConfigReview {
     let failure = Failure(
       .malformed, at: config.model?.name ?? "config.json", what, expected: expected,
       found: found + Self.listing(names),
-      rule: Self.rules[config.scheme?.layout ?? ""] ?? "GPTQ-24")
+      rule: rule)
     return Finding(severity, failure, names: names)
   }
 
-  /// The rules of the pages on a config that does not fit the tensors.
-  private static let rules = ["awq": "AWQ-12", "mlx": "MLX-23"]
+  /// The rule of the layout's page on a config that does not fit the tensors.
+  private var rule: String {
+    guard let scheme = config.scheme else { return "GPTQ-24" }
+    return scheme.isAWQ ? "AWQ-12" : scheme.layout == "mlx" ? "MLX-23" : "GPTQ-24"
+  }
 
   /// The first few of many names.
   private static func listing(_ names: [String]) -> String {
@@ -106,4 +109,9 @@ struct ConfigReview {
   static func kind(of module: String) -> String {
     module.split(separator: ".").map { Int($0) == nil ? String($0) : "#" }.joined(separator: ".")
   }
+}
+
+extension Scheme {
+  /// Whether the config is one of AWQ's family, which share a dialect and its rules.
+  var isAWQ: Bool { layout.hasPrefix("awq") || layout == "llm_awq" }
 }

@@ -36,6 +36,8 @@ extension FittedLayer.Change: CustomStringConvertible {
     switch self {
     case .splitGroups(let from, let to): "groups of \(from) split into \(to)"
     case .castScales(let types): "scales cast from \(types), exactly"
+    case .recoveredZeros(let difference):
+      "added terms read as whole zero points; weights move by at most \(difference)"
     case .requantized: "rounded anew"
     }
   }

@@ -44,7 +44,7 @@ public struct ConversionOptions: Sendable {
   public init(target name: String, dtype: DType = .bf16) throws {
     if name == "dense" {
       self.init(target: .dense(dtype))
-    } else if let codec = Codecs.named(name) {
+    } else if let codec = Codecs.named(name), codec.isWritable {
       self.init(target: .layout(codec))
     } else {
       throw Failure(
@@ -54,5 +54,5 @@ public struct ConversionOptions: Sendable {
   }
 
   /// All names a target may have.
-  public static var targetNames: [String] { Codecs.all.map(\.name) + ["dense"] }
+  public static var targetNames: [String] { Codecs.writable.map(\.name) + ["dense"] }
 }

@@ -47,7 +47,8 @@ public struct ConversionPlan: Sendable {
     case .layout(let codec):
       layers = try Self.fit(opened, to: codec, source, options)
       let facts = try Self.facts(of: layers, threads: options.threads)
-      let scheme = TargetScheme(source: source, target: codec, facts: facts).scheme
+      let scheme = codec.completed(
+        TargetScheme(source: source, target: codec, facts: facts).scheme)
       configs = try ConfigRewrite(
         source.config, quantization: codec.config(for: scheme), habits: codec.habits
       ).files

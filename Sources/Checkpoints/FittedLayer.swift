@@ -10,6 +10,8 @@ public struct FittedLayer: Sendable {
     case splitGroups(from: Int, to: Int)
     /// Scales changed type, each exactly.
     case castScales(String)
+    /// Added terms were read as whole zero points, which moves weights by at most the difference.
+    case recoveredZeros(largestDifference: Double)
     /// Rounded anew, on request: weights change.
     case requantized
   }
@@ -44,12 +46,30 @@ struct LayerFitter {
       changes.append(.castScales("\(fitted.form.scaleType) to \(type)"))
       fitted = cast
     }
-    let facts = try LayerFacts(of: fitted, workspace)
+    var facts = try LayerFacts(of: fitted, workspace)
+    if refusal(of: facts) != nil, let recovered = try recovered(fitted, workspace) {
+      changes.append(.recoveredZeros(largestDifference: recovered.loss.largestDifference))
+      fitted = recovered
+      facts = try LayerFacts(of: fitted, workspace)
+    }
     guard let refusal = refusal(of: facts) else {
       return .success(FittedLayer(source: layer, fitted: fitted, changes: changes))
     }
     guard options.allowsRequantize else { return .failure(refusal) }
     return try requantize(layer, workspace).map { .success($0) } ?? .failure(refusal)
+  }
+
+  /// The layer with whole zero points, where its added terms hold nothing else.
+  private func recovered(
+    _ layer: any PackedLayer, _ workspace: Workspace
+  ) throws -> RecoveredZeros? {
+    guard case .added = layer.form.offset else { return nil }
+    do {
+      let recovered = try RecoveredZeros(layer, workspace)
+      return recovered.loss.isComplete ? recovered : nil
+    } catch let failure as Failure where failure.kind == .cannotRepresent {
+      return nil
+    }
   }
 
   private func refusal(of facts: LayerFacts) -> LayerRefusal? {

@@ -51,6 +51,13 @@ public struct ModelConfig: Sendable {
     self.findings = findings
   }
 
+  /// The type the model's dense weights have by its own word.
+  public var denseType: DType? {
+    let name = (model?.object["dtype"] ?? model?.object["torch_dtype"])?.string
+    let types: [String: DType] = ["float32": .f32, "float16": .f16, "bfloat16": .bf16]
+    return name.flatMap { types[$0] }
+  }
+
   private static func read(_ name: String, in folder: String) throws -> File? {
     let path = folder + "/" + name
     guard FileSystem.kind(of: path) == .file else { return nil }

@@ -14,7 +14,7 @@ struct OutputGuard {
     let target = FileSystem.realPath(output) ?? name
     // The folder that is filled until the output takes its name is emptied first.
     let staging = FileSystem.realPath(name + ".unfinished") ?? name + ".unfinished"
-    for path in [target, staging] where Self.contains(folder, path) || Self.contains(path, folder) {
+    for path in [target, staging] where touches(folder, path) {
       throw Failure(
         .usage, at: output, "the output and the source must lie apart",
         expected: "a folder outside of \(folder)", found: path)
@@ -29,6 +29,12 @@ struct OutputGuard {
         .usage, at: output, "--force replaces checkpoints only",
         expected: "a folder with config.json or safetensors files", found: "other files")
     }
+  }
+
+  /// A model is a whole folder; a lone file leaves room for others beside it.
+  private func touches(_ folder: String, _ path: String) -> Bool {
+    let isLoneFile = source.config.model == nil && FileSystem.kind(of: source.path) == .file
+    return Self.contains(path, folder) || !isLoneFile && Self.contains(folder, path)
   }
 
   /// The output's own name, which need not be there yet, in its folder without links and dots.

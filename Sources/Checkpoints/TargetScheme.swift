@@ -18,7 +18,13 @@ struct TargetScheme {
     return Scheme(
       layout: target.name, defaults: defaults, overrides: exceptions + denseModules,
       quantizesHead: source.layers.contains { $0.name.split(separator: ".").last == "lm_head" },
-      writer: "nibble:\(Release.version)")
+      writer: "nibble:\(Release.version)", quantizer: quantizer)
+  }
+
+  /// Whoever quantized the source: its packer, unless that was only a converter as well.
+  private var quantizer: String? {
+    let scheme = source.config.scheme
+    return scheme?.quantizer ?? scheme?.writer.flatMap { $0.hasPrefix("nibble:") ? nil : $0 }
   }
 
   private var settingsByLayer: [(name: String, settings: Scheme.Settings)] {

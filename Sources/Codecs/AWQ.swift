@@ -15,7 +15,7 @@ public struct AWQ: Codec {
   public func claims(
     _ module: String, in table: TensorTable, declared: Declared
   ) throws -> [LayerClaim] {
-    guard let weight = try QWeight(module, in: table), weight.layout == .awqGEMM else {
+    guard let weight = try QWeight(module, in: table, declared.scheme), weight.layout == .awqGEMM else {
       return []
     }
     return [try claim(weight, declared: declared.settings)]

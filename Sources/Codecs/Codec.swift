@@ -7,6 +7,9 @@ public import TensorCore
 public protocol Codec: Sendable {
   /// The name users type after `--to`.
   var name: String { get }
+  /// Whether layers can be written in the layout, too. Where they can't, `refusal` says so of every
+  /// layer, and `parts` and `config` throw.
+  var isWritable: Bool { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
   /// What its loaders expect of the files around the tensors.
@@ -31,6 +34,8 @@ public protocol Codec: Sendable {
   func parts(of layer: any PackedLayer, options: EncodingOptions) throws -> [EncodedPart]
   /// The scheme of a config in this layout's dialect; nil where it speaks of another layout.
   func scheme(from config: JSONObject) throws -> Scheme?
+  /// A scheme with what the layout's loaders want to find in it besides.
+  func completed(_ scheme: Scheme) -> Scheme
   /// A scheme in this layout's dialect, as its loaders expect it.
   func config(for scheme: Scheme) throws -> JSONObject
 }
@@ -49,10 +54,12 @@ public struct Declared: Sendable {
 }
 
 extension Codec {
+  public var isWritable: Bool { true }
   public var dialects: [String] { [name] }
   public var habits: FileHabits { FileHabits() }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
+  public func completed(_ scheme: Scheme) -> Scheme { scheme }
 }
 
 /// Choices a layout leaves to its writer.
@@ -65,7 +72,13 @@ public struct EncodingOptions: Sendable {
 
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
-  public static let all: [any Codec] = [GPTQ.v1, GPTQ.v2, AWQ(), MLX()]
+  public static let all: [any Codec] = [
+    HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
+    MLX(),
+  ]
+
+  /// The layouts that can be written, which users may name after `--to`.
+  public static var writable: [any Codec] { all.filter(\.isWritable) }
 
   public static func named(_ name: String) -> (any Codec)? {
     all.first { $0.name == name }

@@ -45,8 +45,15 @@ struct ConfigReader {
   /// The program that packed the file, lower-case with its version, where the config says.
   var writer: String? {
     if let version = object["autoround_version"]?.string { return "auto-round:\(version)" }
-    let quantizer = object["meta"]?["quantizer"]
-    return (quantizer?.array?.first ?? quantizer)?.string?.lowercased()
+    return quantizers.first
+  }
+
+  /// The program before the last one, where the config names several.
+  var quantizer: String? { quantizers.dropFirst().first }
+
+  private var quantizers: [String] {
+    guard let names = object["meta"]?["quantizer"] else { return [] }
+    return (names.array ?? [names]).compactMap { $0.string?.lowercased() }
   }
 
   func wrongType(_ key: String, _ expected: String) -> Failure {
@@ -58,5 +65,14 @@ struct ConfigReader {
   func unsupported(_ what: String) -> Failure {
     Failure(
       .unsupported, at: place, "\(what) is not read by this version", rule: rules.support)
+  }
+}
+
+extension Scheme {
+  /// `meta` of a config: who packed the file, then who quantized. GPTQModel loads an asymmetric
+  /// version 1 file only where it finds itself among them.
+  var meta: JSON? {
+    let programs = [writer, quantizer].compactMap(\.self)
+    return programs.isEmpty ? nil : ["quantizer": .strings(programs)]
   }
 }

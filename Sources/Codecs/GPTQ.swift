@@ -25,7 +25,7 @@ public struct GPTQ: Codec {
   ) throws -> [LayerClaim] {
     // Shapes do not show the version: without a config's word it is 1, as loaders take it.
     guard (declared.scheme?.layout == "gptq_v2") == (version == .v2),
-      let weight = try QWeight(module, in: table), weight.layout == .gptq
+      let weight = try QWeight(module, in: table, declared.scheme), weight.layout == .gptq
     else { return [] }
     return [try claim(weight, declared: declared.settings)]
   }
@@ -72,6 +72,11 @@ public struct GPTQ: Codec {
   public func open(
     _ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?
   ) throws -> any PackedLayer {
+    if version == .v2, let scheme, AutoRoundDialect.mayMeanVersionOne(scheme),
+      try ZeroRule.isMiddleOfVersionOne(claim)
+    {
+      return try GPTQLayer(claim, zeroRule: .mask, isSettled: true)
+    }
     let known = ZeroRule.known(writer: scheme?.writer, bits: claim.bits)
     let assumed = assume == .word && claim.bits == 3 ? .mask : assume
     return try GPTQLayer(

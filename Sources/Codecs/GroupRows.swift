@@ -38,3 +38,10 @@ extension MutableRawSpan {
     }
   }
 }
+
+extension MutableRawSpan {
+  /// Sets every byte to zero.
+  mutating func clear() {
+    for index in 0..<byteCount { set(UInt8(0), at: index) }
+  }
+}

@@ -38,16 +38,19 @@ public struct Scheme: Sendable, Equatable {
   public var quantizesHead: Bool
   /// The program that packed the file, lower-case with its version, where the config says.
   public var writer: String?
+  /// The program that chose the codes, where another has packed them since.
+  public var quantizer: String?
 
   public init(
     layout: String, defaults: Settings, overrides: [Override] = [], quantizesHead: Bool = false,
-    writer: String? = nil
+    writer: String? = nil, quantizer: String? = nil
   ) {
     self.layout = layout
     self.defaults = defaults
     self.overrides = overrides
     self.quantizesHead = quantizesHead
     self.writer = writer
+    self.quantizer = quantizer
   }
 
   /// The rules of the config, ready to be asked about many modules.
@@ -81,7 +84,8 @@ public struct SchemeRules: Sendable {
 public enum ModulePattern: Sendable, Equatable {
   /// A regular expression that must match from the start of the module's name (GPTQ `dynamic`).
   case regex(NamePattern)
-  /// A piece of the module's name (AWQ `modules_to_not_convert`).
+  /// Some neighbouring parts of the module's name (AWQ `modules_to_not_convert`): `mlp.gate` speaks
+  /// of `layers.0.mlp.gate`, not of `layers.0.mlp.gate_proj`.
   case contains(String)
   /// The module's whole name.
   case exactly(String)
@@ -90,7 +94,8 @@ public enum ModulePattern: Sendable, Equatable {
   func matches(_ module: String) -> Bool {
     switch self {
     case .exactly(let name): module == name
-    case .contains(let piece): module.contains(piece)
+    case .contains(let piece):
+      ".\(module).".contains(".\(piece.split(separator: ".").joined(separator: ".")).")
     case .regex(let pattern): pattern.matchesPrefix(of: module)
     }
   }

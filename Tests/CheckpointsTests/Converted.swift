@@ -24,7 +24,7 @@ struct Converted {
     _ source: Checkpoint, to target: String,
     _ change: (inout ConversionOptions) -> Void = { _ in }
   ) throws {
-    var options = ConversionOptions(target: target)
+    var options = try ConversionOptions(target: target)
     options.sync = false
     change(&options)
     folder = try TemporaryFolder()

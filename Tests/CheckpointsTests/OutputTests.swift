@@ -31,7 +31,7 @@ import Testing
   private func plan(
     from path: String? = nil, _ change: (inout ConversionOptions) -> Void = { _ in }
   ) throws -> ConversionPlan {
-    var options = ConversionOptions(target: "awq")
+    var options = try ConversionOptions(target: "awq")
     options.sync = false
     change(&options)
     return try ConversionPlan(Checkpoint(opening: path ?? source), options)

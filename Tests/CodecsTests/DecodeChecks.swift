@@ -92,18 +92,20 @@ enum DecodeChecks {
       region.rows.map { $0 * groups + group }
     }
     for (order, positions) in [(Order.outputMajor, rowMajor), (.inputMajor, groupMajor)] {
-      switch matrix.form.offset {
-      case .none: #expect(try layer.offsets(region, order).isEmpty)
-      case .integer:
-        let zeros = positions.map { matrix.zeros[$0] }
-        #expect(try mismatch(layer.zeros(region, order), zeros) == nil, "\(region)")
-      case .real, .added:
-        let offsets = positions.map { matrix.offsets[$0] }
-        #expect(try mismatch(layer.offsets(region, order), offsets, by: .sameBits) == nil)
-      }
+      let offsets =
+        matrix.form.offset == .none ? [] : positions.map { matrix.floatOffset(at: $0) }
       let scales = positions.map { matrix.scales[$0] }
+      #expect(try mismatch(layer.offsets(region, order), offsets, by: .sameBits) == nil)
       #expect(try mismatch(layer.scales(region, order), scales, by: .sameBits) == nil)
     }
+  }
+
+  /// Numbers read from `layer` are those of `matrix`, its terms read as whole zero points.
+  static func recovers(_ layer: any PackedLayer, _ matrix: QuantizedMatrix) throws -> String? {
+    let recovered = try QuantizedMatrix(RecoveredZeros(layer, Workspace()))
+    if let found = mismatch(recovered.codes, matrix.codes) { return "codes \(found)" }
+    if let found = mismatch(recovered.zeros, matrix.zeros) { return "zeros \(found)" }
+    return mismatch(recovered.scales, matrix.scales, by: .sameBits).map { "scales \($0)" }
   }
 
   /// Writing a layer in its own layout, in bands of several sizes, gives the file's own bytes.

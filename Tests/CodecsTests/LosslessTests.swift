@@ -167,6 +167,12 @@ extension Numbers {
     case "mlx":
       let size = groups.count { $0 == groups[0] }
       return isInOrder && [32, 64, 128].contains(size) && columns % size == 0
+    case "awq_gemv":
+      let size = groups.count { $0 == groups[0] }
+      return bits == 4 && isInOrder && columns % size == 0 && columns % 8 == 0 && high <= 15
+        && (size == 32 || size == 64 || size >= 128) && scaleType == .f16
+    // Its blocks of 64 inputs divide none of the shapes here.
+    case "awq_gemv_fast", "llm_awq": return false
     default:
       let size = groups.count { $0 == groups[0] }
       return bits == 4 && isInOrder && columns % size == 0 && rows % 8 == 0 && high <= 15

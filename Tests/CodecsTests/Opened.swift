@@ -67,27 +67,13 @@ extension PackedLayer {
     }
   }
 
-  func zeros(_ region: Region, _ order: Order) throws -> [UInt16] {
-    let workspace = Workspace()
-    return try workspace.lend(region.count * 2) { bytes in
-      try readOffsets(region, order, into: &bytes, workspace)
-      return (0..<region.count).map { bytes.bytes.uint16(at: $0) }
-    }
-  }
-
-  /// Real zero points or added terms, widened to float32.
+  /// Whole zero points, real ones or terms; none where the form has none.
   func offsets(_ region: Region, _ order: Order) throws -> [Float] {
+    guard form.offset != .none else { return [] }
     let workspace = Workspace()
-    return try workspace.lend(region.count * form.offset.byteCount) { bytes in
-      try readOffsets(region, order, into: &bytes, workspace)
-      switch form.offset {
-      case .none, .integer: return []
-      case .real(let type), .added(let type):
-        return try workspace.lend(region.count * 4) { floats in
-          try FloatConversion.toFloat32(type, bytes.bytes, into: &floats)
-          return (0..<region.count).map { floats.bytes.float32(at: $0) }
-        }
-      }
+    return try workspace.lend(region.count * 4) { bytes in
+      try readFloatOffsets(region, order, into: &bytes, workspace)
+      return (0..<region.count).map { bytes.bytes.float32(at: $0) }
     }
   }
 
@@ -109,5 +95,11 @@ extension PackedLayer {
 
   var facts: LayerFacts {
     get throws { try LayerFacts(of: self, Workspace()) }
+  }
+}
+
+extension QuantizedMatrix {
+  func floatOffset(at position: Int) -> Float {
+    form.offset == .integer ? Float(zeros[position]) : offsets[position]
   }
 }

@@ -1,0 +1,89 @@
+import ArgumentParser
+import Checkpoints
+
+/// What every verb that writes a checkpoint asks for, and how it carries a plan out.
+struct OutputArguments: ParsableArguments {
+  @Option(name: .shortAndLong, help: "The folder to write.")
+  var output: String?
+
+  @Flag(help: "Show what would be written, and write nothing.")
+  var dryRun = false
+
+  @Flag(help: "Replace an existing checkpoint at the output.")
+  var force = false
+
+  @Option(help: "Tensor bytes a file may hold, such as 5GB or 500MB.")
+  var maxShardSize: ByteSize = ByteSize(bytes: 5_000_000_000)
+
+  @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
+  var assumeZeros: ZeroRule?
+
+  @Option(help: "Threads to use.")
+  var threads = Processor.cores
+
+  @Flag(help: "Do not wait for the disk: faster, unsafe if the machine loses power.")
+  var noSync = false
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func check() throws {
+    guard dryRun || output != nil else { throw ValidationError("-o names the folder to write") }
+    guard threads > 0 else { throw ValidationError("--threads takes a positive number") }
+  }
+
+  func options(_ base: ConversionOptions) -> ConversionOptions {
+    var options = base
+    options.assumeZeros = assumeZeros
+    options.maxShardBytes = maxShardSize.bytes
+    options.threads = threads
+    options.sync = !noSync
+    options.force = force
+    return options
+  }
+
+  /// Shows the plan, or pours it into the output or a folder inside it.
+  func carryOut(_ plan: ConversionPlan, inFolder name: String?) throws {
+    if dryRun {
+      return Terminal.print(json ? plan.json.text(indent: 2) : ConversionText.plan(plan))
+    }
+    var path = output ?? ""
+    if let name {
+      if FileSystem.kind(of: path) == nil { try FileSystem.makeFolder(path) }
+      path += "/" + name
+    }
+    let line = ProgressLine()
+    let report = try plan.pour(to: path) { stage, done, total in
+      line.update(stage == .writing ? "writing" : "proving", done, total)
+    }
+    Terminal.print(json ? report.json.text(indent: 2) : ConversionText.report(report))
+  }
+}
+
+/// A number of bytes with an optional decimal unit.
+struct ByteSize: ExpressibleByArgument {
+  let bytes: Int
+
+  init(bytes: Int) {
+    self.bytes = bytes
+  }
+
+  init?(argument: String) {
+    let text = argument.uppercased()
+    let units: [(String, Int)] = [
+      ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000),
+      ("K", 1000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000), ("B", 1),
+      ("", 1),
+    ]
+    for (suffix, factor) in units where text.hasSuffix(suffix) {
+      guard let number = Int(text.dropLast(suffix.count)), number > 0,
+        let bytes = number.multiplied(by: factor)
+      else { return nil }
+      self.bytes = bytes
+      return
+    }
+    return nil
+  }
+
+  var defaultValueDescription: String { Words.bytes(bytes) }
+}
