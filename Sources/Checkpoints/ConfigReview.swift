@@ -24,10 +24,17 @@ struct ConfigReview {
     return Finding(severity, failure, names: names)
   }
 
-  /// The rule of the layout's page on a config that does not fit the tensors.
+  /// The rule of the declared layout's page.
   private var rule: String {
-    guard let scheme = config.scheme else { return "GPTQ-24" }
-    return scheme.isAWQ ? "AWQ-12" : scheme.layout == "mlx" ? "MLX-23" : "GPTQ-24"
+    switch config.scheme?.layout {
+    case _ where config.scheme?.isAWQ == true: "AWQ-12"
+    case "compressed-tensors": "CT-15"
+    case "mlx": "MLX-23"
+    case "fp8": "FP8-9"
+    case "nvfp4": "NVFP4-9"
+    case "mxfp4", "mxfp8": "MX-9"
+    default: "GPTQ-24"
+    }
   }
 
   /// The first few of many names.
@@ -97,8 +104,9 @@ struct ConfigReview {
 
   /// Two-dimensional `X.weight` tensors of floating point inside numbered blocks.
   private var denseMatrices: [(module: String, tensor: Tensor)] {
-    table.modules(with: "weight").compactMap { module in
-      guard let tensor = table["\(module).weight"], tensor.shape.rank == 2, tensor.dtype.isFloat,
+    let packed = Set(layers.flatMap { $0.parts.values.map(\.name) })
+    return table.modules(with: "weight").compactMap { module in
+      guard !packed.contains("\(module).weight"), let tensor = table["\(module).weight"], tensor.shape.rank == 2, tensor.dtype.isFloat,
         Self.kind(of: module) != module
       else { return nil }
       return (module, tensor)

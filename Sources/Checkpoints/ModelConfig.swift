@@ -21,7 +21,7 @@ public struct ModelConfig: Sendable {
 
   /// The names of files that hold nothing but a quantization config, in the order of search.
   static let quantizationNames = [
-    "quantize_config.json", "quant_config.json", "quantization_config.json",
+    "quantize_config.json", "quant_config.json", "quantization_config.json", "hf_quant_config.json",
   ]
   private static let limit = 25_000_000
 

@@ -27,15 +27,21 @@ struct TargetScheme {
     return scheme?.quantizer ?? scheme?.writer.flatMap { $0.hasPrefix("nibble:") ? nil : $0 }
   }
 
+  /// Whether the target's config is exact about every layer; others describe the model as a whole.
+  private var isExact: Bool { target.describesEachLayer }
+
   private var settingsByLayer: [(name: String, settings: Scheme.Settings)] {
     let symmetric = facts.allSatisfy(\.isSymmetric)
     let actOrder = facts.contains { $0.form.grouping.isPermuted }
     let wholeRows =
       target.habits.spellsWholeRows && facts.allSatisfy { $0.form.groups == 1 }
+    let known = source.config.scheme.flatMap { $0.layout == target.name ? $0.rules() : nil }
     return facts.map { layer in
       let settings = Scheme.Settings(
         bits: layer.form.grid.bits, groupSize: wholeRows ? -1 : groupSize(of: layer),
-        symmetric: symmetric, actOrder: actOrder)
+        symmetric: isExact ? layer.isSymmetric : symmetric,
+        actOrder: isExact ? layer.form.grouping.isPermuted : actOrder,
+        dialect: known?.settings(for: layer.name)?.dialect ?? JSONObject())
       return (layer.name, settings)
     }
   }
@@ -58,14 +64,14 @@ struct TargetScheme {
     return best ?? Scheme.Settings(bits: 4, groupSize: -1, symmetric: true)
   }
 
-  /// Dense matrices inside the blocks: loaders pack every linear layer that no rule leaves out.
+  /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders pack every linear layer that no rule leaves out.
   private var denseModules: [Scheme.Override] {
     source.denseTensors.compactMap { tensor in
       guard tensor.shape.rank == 2, tensor.dtype.isFloat, tensor.name.hasSuffix(".weight") else {
         return nil
       }
       let module = String(tensor.name.dropLast(".weight".count))
-      guard ConfigReview.kind(of: module) != module else { return nil }
+      guard isExact || ConfigReview.kind(of: module) != module else { return nil }
       return Scheme.Override(.exactly(module), nil)
     }
   }

@@ -73,7 +73,7 @@ struct AWQGEMVLayer: PackedLayer {
             position += 1
           }
         }
-        zeros.moveRows(into: &offsets, region, order)
+        zeros.moveRows(into: &offsets, region, order, size: 2)
       }
     }
   }
@@ -86,22 +86,5 @@ extension LayerClaim {
       throw Failure(.internal, at: self.name, "a claimed layer lost its parts")
     }
     return tensor
-  }
-}
-
-extension MutableRawSpan {
-  /// Copies a `[row][group]` rectangle of 2- or 4-byte elements to `target`, turned where `order`
-  /// asks for `[group][row]`.
-  func moveRows(
-    into target: inout MutableRawSpan, _ region: Region, _ order: Order, size: Int = 2
-  ) {
-    let (groups, rows) = (region.columns.count, region.rows.count)
-    switch order {
-    case .outputMajor: target.copy(from: bytes)
-    case .inputMajor where size == 2:
-      Transpose.halves(bytes, rows: rows, columns: groups, into: &target)
-    case .inputMajor:
-      Transpose.words(bytes, rows: rows, columns: groups, into: &target)
-    }
   }
 }

@@ -14,6 +14,8 @@ public protocol Codec: Sendable {
   var dialects: [String] { get }
   /// What its loaders expect of the files around the tensors.
   var habits: FileHabits { get }
+  /// Whether its configs say of each layer which parts it has, and leave out every dense one.
+  var describesEachLayer: Bool { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
   func candidates(in table: TensorTable) -> [String]
   /// Reads a candidate's shapes: the layers it holds, none where they belong to another layout.
@@ -57,6 +59,7 @@ extension Codec {
   public var isWritable: Bool { true }
   public var dialects: [String] { [name] }
   public var habits: FileHabits { FileHabits() }
+  public var describesEachLayer: Bool { false }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
   public func completed(_ scheme: Scheme) -> Scheme { scheme }
@@ -75,6 +78,7 @@ public enum Codecs {
   public static let all: [any Codec] = [
     HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
     MLX(),
+    CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4, FloatCodec.nvfp4,
   ]
 
   /// The layouts that can be written, which users may name after `--to`.

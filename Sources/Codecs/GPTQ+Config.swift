@@ -131,7 +131,7 @@ extension ModulePattern {
 }
 
 extension String {
-  fileprivate var escapedForRegex: String {
+  var escapedForRegex: String {
     var text = ""
     for character in self {
       if #"\^$.|?*+()[]{}"#.contains(character) { text.append("\\") }

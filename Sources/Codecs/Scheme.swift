@@ -1,3 +1,5 @@
+public import TensorCore
+
 /// A quantization config without its dialect: what holds by default, for which modules something
 /// else holds, and which stay dense.
 public struct Scheme: Sendable, Equatable {
@@ -9,12 +11,19 @@ public struct Scheme: Sendable, Equatable {
     public var symmetric: Bool
     /// Whether columns were quantized in order of their activations.
     public var actOrder: Bool
+    /// What else the dialect says of the modules, in its own words; kept where the same layout is
+    /// written again.
+    public var dialect: JSONObject
 
-    public init(bits: Int, groupSize: Int, symmetric: Bool, actOrder: Bool = false) {
+    public init(
+      bits: Int, groupSize: Int, symmetric: Bool, actOrder: Bool = false,
+      dialect: JSONObject = JSONObject()
+    ) {
       self.bits = bits
       self.groupSize = groupSize
       self.symmetric = symmetric
       self.actOrder = actOrder
+      self.dialect = dialect
     }
   }
 
