@@ -98,7 +98,7 @@ import Testing
     func number(_ name: String, _ value: Int) throws -> Tensor {
       try Tensor.made("layer.\(name)", .i32, [], [UInt8(value), 0, 0, 0])
     }
-    let sizes = [test.rows, test.columns].flatMap { [UInt8($0), 0, 0, 0, 0, 0, 0, 0] }
+    let sizes = [test.rows, test.columns].flatMap { [UInt8($0), 0, 0, 0, 0, 0, 0, 0] as [UInt8] }
     return [
       try Tensor.made(
         "layer.W_q", is32 ? .i32 : .u8, [rows, width],
@@ -136,7 +136,8 @@ import Testing
       let zero = Float(Float16(bitPattern: zeros[group]))
       return (Float(code) - zero) * Float(Float16(bitPattern: scales[group]))
     }
-    let weights = try layer.weights(rows: 0..<test.rows)
+    let weights = try layer.weights(
+      Region(rows: 0..<test.rows, columns: 0..<layer.form.columns))
     #expect(mismatch(weights, expected, by: .sameBits) == nil)
     try DecodeChecks.readsAlike(layer, using: &random)
   }
