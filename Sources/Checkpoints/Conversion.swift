@@ -145,7 +145,7 @@ extension ConversionPlan {
       guard let claim = output.layer(named: layer.source.name) else {
         throw Failure(.differs, at: layer.source.name, "the layer is missing from the output")
       }
-      return (a: layer.fitted, b: try comparable(output.open(claim), with: layer.fitted))
+      return (a: layer.fitted, b: try output.open(claim))
     }
     return try LayerComparer(pairs: pairs, threads: options.threads).run(progress: progress)
   }
@@ -155,14 +155,6 @@ extension ConversionPlan {
     outputs.compactMap { output in
       if case .copy(let tensor) = output.recipe { tensor } else { nil }
     }
-  }
-
-  /// Where zero points were written as rounded products, they are recovered to be compared.
-  private func comparable(
-    _ written: any PackedLayer, with meant: any PackedLayer
-  ) throws -> any PackedLayer {
-    guard meant.form.offset == .integer, case .added = written.form.offset else { return written }
-    return try RecoveredZeros(written, Workspace())
   }
 
   private func proveCarried(in output: Checkpoint) throws -> Int {

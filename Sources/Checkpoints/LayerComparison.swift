@@ -118,21 +118,22 @@ struct LayerComparer {
     return result
   }
 
-  /// Counts the groups where one layer's added term is not the other's −(z·s), in float32.
+  /// Counts the groups where one layer's added term is not the other's −(z·s), rounded to the type
+  /// that terms are stored in.
   private func differingTerms(
     _ region: Region, pair: Int, _ workspace: Workspace
   ) throws -> Int {
     let (a, b) = pairs[pair]
     let (whole, added) = a.form.offset == .integer ? (a, b) : (b, a)
-    return try workspace.lend(region.count * 4) { zeros in
-      try whole.readFloatOffsets(region, into: &zeros, workspace)
-      return try workspace.lend(region.count * 4) { scales in
-        try whole.readFloatScales(region, .outputMajor, into: &scales, workspace)
+    guard case .added(let type) = added.form.offset else { return region.count }
+    return try workspace.lend(region.count * type.bits / 8) { rounded in
+      try whole.readTerms(region, as: type, into: &rounded, workspace)
+      return try workspace.lend(region.count * 4) { expected in
+        try FloatConversion.toFloat32(type, rounded.bytes, into: &expected)
         return try workspace.lend(region.count * 4) { terms in
-          try added.readFloatOffsets(region, into: &terms, workspace)
-          return (0..<region.count).count { index in
-            let term = -(zeros.bytes.float32(at: index) * scales.bytes.float32(at: index))
-            return terms.bytes.float32(at: index) != term
+          try added.readFloatOffsets(region, .outputMajor, into: &terms, workspace)
+          return (0..<region.count).count {
+            terms.bytes.float32(at: $0) != expected.bytes.float32(at: $0)
           }
         }
       }
