@@ -32,9 +32,7 @@ public final class Checkpoint: Sendable {
     let all =
       Self.findings(of: tensors, strict: strict) + config.findings + census.findings
       + disagreements
-    findings = all.enumerated().sorted {
-      ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
-    }.map(\.element)
+    findings = all.gravestFirst
   }
 
   /// What a strict opening lets pass leaves every tensor certain, so it only warns. GPTQModel counts

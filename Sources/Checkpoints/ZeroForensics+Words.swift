@@ -5,7 +5,8 @@ extension ZeroForensics {
   /// What the numbers show and what the config says, in one line.
   public var summary: String {
     let part = examined < layers ? " (\(examined) of \(layers) layers)" : ""
-    return "\(evidence)\(part); the config says \(declared)"
+    let word = hasConfig ? "the config says \(declared)" : "no config says, read as \(declared)"
+    return "\(evidence)\(part); \(word)"
   }
 
   /// What the numbers show, in words.

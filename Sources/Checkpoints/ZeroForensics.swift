@@ -29,8 +29,9 @@ public struct ZeroForensics: Sendable {
     }
   }
 
-  /// The version the layers are read as, which is the config's word.
+  /// The version the layers are read as, which is the config's word where there is one.
   public let declared: GPTQ.Version
+  public let hasConfig: Bool
   public let verdict: Verdict
   /// GPTQ layers, and those of them that were looked at.
   public let layers: Int
@@ -71,6 +72,7 @@ public struct ZeroForensics: Sendable {
       ($0.symmetricVersion ?? decision ?? declared) != declared
     }.map(\.name)
     self.declared = declared
+    hasConfig = checkpoint.config.scheme != nil
     path = checkpoint.path
     layers = claims.count
     examined = found.count

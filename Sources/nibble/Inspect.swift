@@ -29,6 +29,9 @@ struct Inspect: ParsableCommand {
   @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
   var assumeZeros: ZeroRule?
 
+  @Flag(help: "Read a sample of the codes too, to tell the version of asymmetric GPTQ.")
+  var deep = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -39,7 +42,7 @@ struct Inspect: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(opening: path, strict: false)
     if let tensor { return try showTensor(tensor, of: checkpoint) }
-    let inspection = Inspection(checkpoint)
+    let inspection = try Inspection(checkpoint, deep ? .thorough : .glance)
     if json { return Terminal.print(inspection.json.text(indent: 2)) }
     let text = InspectionText(inspection)
     Terminal.print(text.header)

@@ -28,7 +28,8 @@ struct Verify: ParsableCommand {
       }
       let verdict = result.isClean ? "obeys its formats" : "breaks rules of its formats"
       let counts = result.checks.map { "  \($0.count) \($0.what)" }.joined(separator: "\n")
-      Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)")
+      let zeros = result.zeroPoints.map { "\n  zero points: \($0.summary)" } ?? ""
+      Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)\(zeros)")
     }
     if let kind = result.failure { throw Exit.Silently(kind: kind) }
   }
