@@ -70,9 +70,11 @@ public struct ValueComparison: Sendable, Equatable {
   /// One line for people.
   public var summary: String {
     let rms = relativeRMS.map(Self.short) ?? "undefined"
+    guard differing > 0 else { return "\(forms): all \(values) weights are equal" }
     let lost = unmatched > 0 ? ", \(unmatched) not finite on one side" : ""
-    return "\(forms), by value: \(differing) of \(values) weights differ, by at most "
-      + "\(Self.short(maximum)) or \(ulps) ULP of \(ulpType), relative RMS \(rms)\(lost)"
+    return "\(forms): largest distance \(ulps) ULP of \(ulpType), largest difference "
+      + "\(Self.short(maximum)), relative RMS \(rms), \(differing) of \(values) weights not "
+      + "identical\(lost)"
   }
 
   private static func short(_ value: Double) -> String {

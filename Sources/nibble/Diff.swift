@@ -67,8 +67,10 @@ struct Diff: ParsableCommand {
     lines += result.onlyInSecond.map { "only in the second: \($0.escapedForDisplay)" }
     let codes = result.layers.reduce(0) { $0 + $1.codes }
     let values = (result.layers + result.tensors).reduce(0) { $0 + ($1.values?.values ?? 0) }
+    let isRounded = (result.layers + result.tensors).contains { ($0.values?.differing ?? 0) > 0 }
+    let same = isRounded ? "same numbers up to \(toleranceUlps) ULP" : "same numbers"
     lines.append(
-      (result.isEqual ? "same numbers" : "different numbers")
+      (result.isEqual ? same : "different numbers")
         + ": \(Words.plural(result.layers.count, "layer")) with \(codes) codes and "
         + "\(Words.plural(result.denseTensors, "dense tensor")) compared"
         + (values > 0 ? ", \(values) weights by value" : ""))
