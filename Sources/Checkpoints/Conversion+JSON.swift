@@ -8,10 +8,13 @@ extension ConversionPlan {
     [
       "source": .string(source.path),
       "to": .string(options.target.name),
+      "assume_version": options.assumeVersion.map { .string($0.rawValue) } ?? .null,
+      "assume_zeros": options.assumeZeros.map { .string($0.rawValue) } ?? .null,
       "scheme": scheme.map(\.json) ?? .null,
       "packed_layers": .array(layers.map(\.json)),
       "packed_sources": .strings(packedSources),
       "notes": .strings(notes),
+      "warnings": .array(warnings.map(\.json)),
       "files": .array(
         shards.shards.map {
           ["name": .string($0.name), "bytes": .integer($0.layout.byteCount)]

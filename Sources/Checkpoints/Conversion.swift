@@ -177,6 +177,7 @@ extension LayerComparison {
   /// One line for people.
   public var summary: String {
     if let mismatch { return mismatch }
+    if let values { return values.summary }
     return "\(differingCodes) of \(codes) codes, \(differingScales) of \(scales) scales and "
       + "\(differingZeros) of \(zeros) zeros differ"
   }

@@ -23,6 +23,8 @@ public struct ConversionOptions: Sendable {
   public var target: Target
   /// Settles version 1 zero points of unknown writers.
   public var assumeZeros: ZeroRule?
+  /// Reads the zero points of GPTQ layers as this version, whatever the config says (GPTQ-13).
+  public var assumeVersion: GPTQ.Version?
   /// Splits groups into this size where that is exact; nil splits only where the target must.
   public var groupSize: Int?
   /// Whether layers the target can't hold are rounded anew. Adds error, which is reported.

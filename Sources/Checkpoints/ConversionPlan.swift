@@ -33,13 +33,20 @@ public struct ConversionPlan: Sendable {
   /// The config the output will have, without its dialect; nil where it has no quantization.
   public let scheme: Scheme?
 
-  /// Reads all scales and zero points (some 1/group_size of the numbers), nothing else of the data.
+  /// What the user should know of the source, or of how it was taken.
+  public let warnings: [Finding]
+
+  /// Reads all scales and zero points (some 1/group_size of the numbers), and of the codes a sample
+  /// that shows the version of asymmetric GPTQ.
   ///
   /// Throws `cannotRepresent` naming every layer the target can't hold, `malformed` where the
   /// source is not in order.
   public init(_ source: Checkpoint, _ options: ConversionOptions) throws {
     try SourceCheck(source: source, options: options).run()
-    let opened = try source.layers.map { try source.open($0, assume: options.assumeZeros) }
+    warnings = try VersionCheck(source: source, options: options).run()
+    let opened = try source.layers.map {
+      try source.open($0, assume: options.assumeZeros, version: options.assumeVersion)
+    }
     try ZeroCheck(source: source, threads: options.threads).run(on: opened)
     self.source = source
     self.options = options

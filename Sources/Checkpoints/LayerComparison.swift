@@ -14,13 +14,17 @@ public struct LayerComparison: Sendable, Equatable {
   public var differingZeros = 0
   /// What keeps the two from being compared at all, such as another shape.
   public var mismatch: String?
+  /// Where the forms differ: how far the values are from each other, and whether that is near
+  /// enough. Nothing else is counted then.
+  public var values: ValueComparison?
+  public var isWithinTolerance = true
 
   public init(name: String) {
     self.name = name
   }
 
   public var isEqual: Bool {
-    mismatch == nil && differingCodes + differingScales + differingZeros == 0
+    mismatch == nil && isWithinTolerance && differingCodes + differingScales + differingZeros == 0
   }
 
   mutating func add(_ other: LayerComparison) {
@@ -67,7 +71,7 @@ struct LayerComparer {
     return results.withLock { $0 }
   }
 
-  private static func mismatch(_ a: QuantizedForm, _ b: QuantizedForm) -> String? {
+  static func mismatch(_ a: QuantizedForm, _ b: QuantizedForm) -> String? {
     if (a.rows, a.columns) != (b.rows, b.columns) {
       return "\(a.rows) × \(a.columns) against \(b.rows) × \(b.columns)"
     }

@@ -18,6 +18,9 @@ struct OutputArguments: ParsableArguments {
   @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
   var assumeZeros: ZeroRule?
 
+  @Option(help: "Read GPTQ zero points as v1 or v2, whatever the config says.")
+  var assume: GPTQ.Version?
+
   @Option(help: "Threads to use.")
   var threads = Processor.cores
 
@@ -35,6 +38,7 @@ struct OutputArguments: ParsableArguments {
   func options(_ base: ConversionOptions) -> ConversionOptions {
     var options = base
     options.assumeZeros = assumeZeros
+    options.assumeVersion = assume
     options.maxShardBytes = maxShardSize.bytes
     options.threads = threads
     options.sync = !noSync
@@ -44,6 +48,9 @@ struct OutputArguments: ParsableArguments {
 
   /// Shows the plans, or pours them: one into the output, several into folders inside it.
   func carryOut(_ plans: [ConversionPlan]) throws {
+    for finding in plans.first?.warnings ?? [] {
+      Terminal.complain("\(finding.severity.rawValue): \(finding.failure)")
+    }
     if dryRun {
       for plan in plans {
         Terminal.print(json ? plan.json.text(indent: 2) : ConversionText.plan(plan))

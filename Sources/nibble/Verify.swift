@@ -28,58 +28,9 @@ struct Verify: ParsableCommand {
       }
       let verdict = result.isClean ? "obeys its formats" : "breaks rules of its formats"
       let counts = result.checks.map { "  \($0.count) \($0.what)" }.joined(separator: "\n")
-      Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)")
+      let zeros = result.zeroPoints.map { "\n  zero points: \($0.summary)" } ?? ""
+      Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)\(zeros)")
     }
     if let kind = result.failure { throw Exit.Silently(kind: kind) }
-  }
-}
-
-struct Diff: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Say whether two checkpoints hold the same numbers, layer by layer.",
-    discussion: "Layouts may differ. Exit code 3 when the numbers do.")
-
-  @Argument(help: "A checkpoint.")
-  var first: String
-
-  @Argument(help: "Another.")
-  var second: String
-
-  @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
-  var assumeZeros: ZeroRule?
-
-  @Option(help: "Threads to use.")
-  var threads = Processor.cores
-
-  @Flag(help: "Print JSON.")
-  var json = false
-
-  func validate() throws {
-    guard threads > 0 else { throw ValidationError("--threads takes a positive number") }
-  }
-
-  func run() throws {
-    let line = ProgressLine()
-    let result = try CheckpointComparison(
-      Checkpoint(opening: first), Checkpoint(opening: second), assume: assumeZeros,
-      threads: threads
-    ) { line.update("comparing", $0, $1) }
-    Terminal.print(json ? result.json.text(indent: 2) : text(result))
-    if !result.isEqual { throw Exit.Silently(kind: .differs) }
-  }
-
-  private func text(_ result: CheckpointComparison) -> String {
-    var lines = result.layers.filter { !$0.isEqual }.map {
-      "differs: \($0.name.escapedForDisplay): \($0.summary)"
-    }
-    lines += result.differingTensors.map { "differs: \($0.escapedForDisplay)" }
-    lines += result.onlyInFirst.map { "only in the first: \($0.escapedForDisplay)" }
-    lines += result.onlyInSecond.map { "only in the second: \($0.escapedForDisplay)" }
-    let codes = result.layers.reduce(0) { $0 + $1.codes }
-    lines.append(
-      (result.isEqual ? "same numbers" : "different numbers")
-        + ": \(Words.plural(result.layers.count, "layer")) with \(codes) codes and "
-        + "\(Words.plural(result.denseTensors, "dense tensor")) compared")
-    return lines.joined(separator: "\n")
   }
 }
