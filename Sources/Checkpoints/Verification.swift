@@ -11,6 +11,8 @@ public struct Verification: Sendable {
   public let checks: [(what: String, count: Int)]
   /// Broken rules and warnings, gravest first.
   public let findings: [Finding]
+  /// The checkpoint as it was opened.
+  public let checkpoint: Checkpoint
 
   /// The kind of the gravest broken rule; nil where all is in order.
   public var failure: Failure.Kind? {
@@ -25,6 +27,7 @@ public struct Verification: Sendable {
     let checkpoint = try Checkpoint(opening: path, strict: false)
     let scan = DataScan(checkpoint: checkpoint, threads: threads)
     let found = try scan.run()
+    self.checkpoint = checkpoint
     findings = (checkpoint.findings + found).enumerated().sorted {
       ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
     }.map(\.element)
