@@ -8,6 +8,8 @@ public struct FittedLayer: Sendable {
   public enum Change: Sendable, Equatable {
     /// Each group became several of the same scale and zero point; no weight changes.
     case splitGroups(from: Int, to: Int)
+    /// Zeros for tensor parallelism behind the outputs, or behind the inputs.
+    case padded(outputs: Int, inputs: Int)
     /// Scales changed type, each exactly.
     case castScales(String)
     /// Rounded anew, on request: weights change.
@@ -31,7 +33,7 @@ struct LayerFitter {
     _ layer: any PackedLayer, _ workspace: Workspace
   ) throws -> Result<FittedLayer, LayerRefusal> {
     var fitted = layer
-    var changes: [FittedLayer.Change] = []
+    var changes = changes(of: layer)
     if let size = options.groupSize ?? codec.splitGroupSize(for: layer.form),
       let split = SplitGroups(fitted, into: size), split.form.grouping != layer.form.grouping
     {
@@ -50,6 +52,12 @@ struct LayerFitter {
     }
     guard options.allowsRequantize else { return .failure(refusal) }
     return try requantize(layer, workspace).map { .success($0) } ?? .failure(refusal)
+  }
+
+  /// What has been done to a layer before.
+  private func changes(of layer: any PackedLayer) -> [FittedLayer.Change] {
+    guard let padded = layer as? PaddedLayer else { return [] }
+    return [.padded(outputs: padded.addedRows, inputs: padded.addedColumns)]
   }
 
   private func refusal(of facts: LayerFacts) -> LayerRefusal? {
@@ -77,7 +85,9 @@ struct LayerFitter {
             name: layer.name, form: rounded.form, zeros: lowestZero...(1 << bits - 1),
             ambiguous: 0)
           if codec.refusal(of: facts) == nil {
-            return FittedLayer(source: layer, fitted: rounded, changes: [.requantized])
+            return FittedLayer(
+              source: layer, fitted: rounded,
+              changes: changes(of: layer) + [.requantized])
           }
         }
       }

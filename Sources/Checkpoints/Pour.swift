@@ -90,7 +90,7 @@ struct Pour {
         try tensor.read(into: &bytes, at: band.range.lowerBound)
         try file.write(bytes.bytes, at: band.offset)
       }
-    case .encode(let part, _):
+    case .encode(let part, _), .pad(let part):
       try workspace.lend(band.byteCount) { bytes in
         try part.make(band.range, &bytes, workspace)
         try file.write(bytes.bytes, at: band.offset)
@@ -120,6 +120,9 @@ struct Pour {
     case .encode(let part, let layer):
       rows = info.shape[0]
       step = Self.step(part, rowBytes: info.byteCount / rows, layer)
+    case .pad:
+      rows = info.shape[0]
+      step = max(1, BandSize.matched / (info.byteCount / rows))
     }
     let rowBytes = info.byteCount / rows
     return stride(from: 0, to: rows, by: step).map { start in

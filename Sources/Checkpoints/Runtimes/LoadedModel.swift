@@ -8,7 +8,7 @@ struct LoadedModel: Sendable {
   /// `config.json`; empty where there is none.
   let config: JSONObject
   /// `quantization_config` of `config.json`.
-  let quantization: JSONObject?
+  var quantization: JSONObject? { config["quantization_config"]?.object }
   let scheme: Scheme?
   let denseType: DType?
   let fileNames: [String]
@@ -31,16 +31,25 @@ struct LoadedModel: Sendable {
         return
       }
     }
-    layers = found.values
+    let dense = checkpoint.denseTensors.filter { $0.name.hasSuffix(".weight") && $0.shape.rank == 2 }
+    self.init(
+      layers: found.values, config: checkpoint.config.model?.object ?? JSONObject(),
+      scheme: checkpoint.config.scheme, denseType: checkpoint.config.denseType,
+      fileNames: checkpoint.tensors.files.map(\.name),
+      denseModules: Set(dense.map { String($0.name.dropLast(".weight".count)) }))
+  }
+
+  init(
+    layers: [LoadedLayer], config: JSONObject, scheme: Scheme?, denseType: DType?,
+    fileNames: [String], denseModules: Set<String>
+  ) {
+    self.layers = layers
+    self.config = config
+    self.scheme = scheme
+    self.denseType = denseType
+    self.fileNames = fileNames
+    self.denseModules = denseModules
     byName = Dictionary(layers.map { ($0.name, $0) }) { first, _ in first }
-    config = checkpoint.config.model?.object ?? JSONObject()
-    quantization = config["quantization_config"]?.object
-    scheme = checkpoint.config.scheme
-    denseType = checkpoint.config.denseType
-    fileNames = checkpoint.tensors.files.map(\.name)
-    denseModules = Set(
-      checkpoint.denseTensors.filter { $0.name.hasSuffix(".weight") && $0.shape.rank == 2 }
-        .map { String($0.name.dropLast(".weight".count)) })
   }
 
   func layer(named name: String) -> LoadedLayer? { byName[name] }

@@ -45,16 +45,23 @@ public struct RuntimeReview: Sendable {
     let unread = checkpoint.layers.isEmpty ? checkpoint.config.method : nil
     self.ranks = ranks
     verdicts = runtimes.map { runtime in
-      let found = runtime.rules.flatMap { rule in
-        (rule.dependsOnRanks ? ranks : [1]).compactMap {
-          rule.finding(in: model, ranks: $0, runtime: runtime.name)
-        }
-      }
-      let sorted = found.enumerated().sorted {
-        ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
-      }
-      return Verdict(runtime: runtime.name, findings: sorted.map(\.element), unread: unread)
+      Verdict(
+        runtime: runtime.name, findings: runtime.findings(in: model, ranks: ranks), unread: unread)
     }
+  }
+}
+
+extension Runtime {
+  /// What breaks the runtime's rules, gravest first.
+  func findings(in model: LoadedModel, ranks: [Int]) -> [Finding] {
+    let found = rules.flatMap { rule in
+      (rule.dependsOnRanks ? ranks : [1]).compactMap {
+        rule.finding(in: model, ranks: $0, runtime: name)
+      }
+    }
+    return found.enumerated().sorted {
+      ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
+    }.map(\.element)
   }
 }
 
