@@ -14,6 +14,8 @@ public struct ConversionReport: Sendable {
   public let errors: [RequantizationError]
   /// Tensors that were carried over, all of them compared byte for byte.
   public let carriedTensors: Int
+  /// What was padded for tensor parallelism, if that was asked for.
+  public let padding: RankPadding?
   public let byteCount: Int
   /// When all was written and reading it back began.
   public let proofBegan: ContinuousClock.Instant
@@ -123,10 +125,11 @@ extension ConversionPlan {
     let results: [LayerComparison]
     switch options.target {
     case .layout: results = try proveLayers(in: output, progress)
-    case .dense: results = try DenseProof(plan: self, output: output).run(progress: progress)
+    case .dense: results = try proveParts(of: output, progress)
     case .asIs: results = []
     }
-    if let wrong = results.first(where: { !$0.isEqual }) {
+    let padded = try provePadded(in: output)
+    if let wrong = (results + padded).first(where: { !$0.isEqual }) {
       throw Failure(
         .differs, at: wrong.name, "the output does not hold the same numbers",
         found: wrong.summary)
@@ -134,7 +137,7 @@ extension ConversionPlan {
     let errors = try RequantizationError.measure(layers, threads: options.threads)
     return ConversionReport(
       path: path, target: options.target, layers: results, changes: layers, errors: errors,
-      carriedTensors: carried, byteCount: shards.totalSize, proofBegan: began)
+      carriedTensors: carried, padding: padding, byteCount: shards.totalSize, proofBegan: began)
   }
 
   /// Opens every layer of the output and compares it with the form that was meant for it.
@@ -148,6 +151,24 @@ extension ConversionPlan {
       return (a: layer.fitted, b: try output.open(claim))
     }
     return try LayerComparer(pairs: pairs, threads: options.threads).run(progress: progress)
+  }
+
+  /// Dense weights against the layers they come from, a comparison for each.
+  private func proveParts(
+    of output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) throws -> [LayerComparison] {
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      if case .encode(let part, let layer) = output.recipe { (layer.name, part) } else { nil }
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads)
+      .run(progress: progress)
+  }
+
+  private func provePadded(in output: Checkpoint) throws -> [LayerComparison] {
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      if case .pad(let part) = output.recipe { (part.info.name, part) } else { nil }
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
   }
 
   /// Tensors that are copied.

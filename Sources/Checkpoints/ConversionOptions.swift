@@ -29,6 +29,8 @@ public struct ConversionOptions: Sendable {
   public var groupSize: Int?
   /// Whether layers the target can't hold are rounded anew. Adds error, which is reported.
   public var allowsRequantize = false
+  /// Pads MLPs with zeros so that each of this many ranks gets whole groups; nil leaves them.
+  public var padForRanks: Int?
   public var encoding = EncodingOptions()
   /// Bytes of tensor data a file may hold.
   public var maxShardBytes = 5_000_000_000

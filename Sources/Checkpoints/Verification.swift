@@ -11,6 +11,8 @@ public struct Verification: Sendable {
   public let checks: [(what: String, count: Int)]
   /// Broken rules and warnings, gravest first.
   public let findings: [Finding]
+  /// The checkpoint as it was opened.
+  public let checkpoint: Checkpoint
 
   /// What the zero points of GPTQ layers show; nil where there are none.
   public let zeroPoints: ZeroForensics?
@@ -28,6 +30,7 @@ public struct Verification: Sendable {
     let checkpoint = try Checkpoint(opening: path, strict: false)
     let scan = DataScan(checkpoint: checkpoint, threads: threads)
     let found = try scan.run()
+    self.checkpoint = checkpoint
     zeroPoints = try ZeroForensics(checkpoint, .thorough, threads: threads)
     let version = [zeroPoints?.finding].compactMap(\.self)
     findings = (checkpoint.findings + found + version).gravestFirst

@@ -90,7 +90,7 @@ enum AWQDialect {
   }
 
   /// The modules left out once more, for GPTQModel, which reads no `modules_to_not_convert`.
-  private func dynamic(_ scheme: Scheme) -> JSONObject {
+  private static func dynamic(_ scheme: Scheme) -> JSONObject {
     var rules = JSONObject()
     for override in scheme.overrides { rules["-:" + override.modules.asRegex] = [:] }
     return rules

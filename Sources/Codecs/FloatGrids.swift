@@ -11,8 +11,6 @@ extension Grid {
 
   private static let magnitudes: [Float] = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
 
-  static let e4m3 = grid(FloatFormat.f8e4m3, "e4m3")
-
   /// The numbers of a float of one byte; nil for other types.
   static func float8(_ dtype: DType) -> Grid? { float8Grids[dtype] }
 

@@ -26,6 +26,12 @@ struct Convert: ParsableCommand {
   @Option(help: "Split groups into this size, where that is exact.")
   var groupSize: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Pad MLPs with zeros so that each of that many ranks gets whole groups.",
+      valueName: "ranks"))
+  var padForTp: Int?
+
   @Flag(help: "Round layers anew that the target can't hold; the error this adds is reported.")
   var allowRequantize = false
 
@@ -44,6 +50,9 @@ struct Convert: ParsableCommand {
     if let groupSize, groupSize < 1 {
       throw ValidationError("--group-size takes a positive number")
     }
+    if let padForTp, padForTp < 1 {
+      throw ValidationError("--pad-for-tp takes a positive number")
+    }
   }
 
   func run() throws {
@@ -58,6 +67,7 @@ struct Convert: ParsableCommand {
     let type = dtype?.dtype ?? checkpoint.config.denseType ?? .bf16
     var options = try ConversionOptions(target: name, dtype: type)
     options.groupSize = groupSize
+    options.padForRanks = padForTp
     options.allowsRequantize = allowRequantize
     options.encoding.allowsFloat32Scales = mlxScales == .auto
     return output.options(options)
