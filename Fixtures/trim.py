@@ -52,6 +52,13 @@ CHECKPOINTS = [
     ("mlx", "mlx-llamanano-mxfp4", [K_PROJ]),
     ("mlx", "mlx-llamanano-q3g64", [K_PROJ]),
     ("mlx", "mlx-llamanano-q5g32", [K_PROJ]),
+    ("compressed-tensors", "ct-llamanano-w4a16-g32-asym", [K_PROJ, DOWN_PROJ]),
+    ("compressed-tensors", "ct-llamanano-w4a16-g64-actorder-group", [K_PROJ]),
+    ("compressed-tensors", "ct-llamanano-w8a16-channel", [K_PROJ]),
+    ("compressed-tensors", "ct-optnano-int8-w8a8", [Q_PROJ]),
+    ("compressed-tensors", "ct-optnano-w8a16-g32-asym", [Q_PROJ]),
+    ("fp8", "ct-llamanano-fp8-dynamic", [K_PROJ]),
+    ("nvfp4", "ct-llamanano-nvfp4a16", [K_PROJ]),
 ]
 
 # Folder of fixtures, golden, the prefixes and the parts of the tensors to keep.

@@ -157,6 +157,12 @@ def gptq_tensors(case):
     one("GPTQ-6-index-negative", g_idx=index([-1] + trivial[1:]))
     full = ("I32", [GROUPS, 4], b"\xf7\x77\x77\x77" * GROUPS * 4)
     one("GPTQ-12-full-fields-of-an-unknown-writer", qzeros=full)
+    eights = ("I32", [GROUPS, 4], b"\x88" * GROUPS * 16)
+    second = changed(gptq_layer(), qzeros=eights)
+    case("GPTQ-13-version-2-named-1", [second, second], gptq_config())
+    named = gptq_config(checkpoint_format="gptq_v2")
+    case("GPTQ-13-version-1-named-2", [gptq_layer(), gptq_layer()], named)
+    one("GPTQ-14-a-layer-of-version-2", qzeros=eights)
 
 
 def gptq_configs(case):

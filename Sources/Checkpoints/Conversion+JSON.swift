@@ -8,10 +8,14 @@ extension ConversionPlan {
     [
       "source": .string(source.path),
       "to": .string(options.target.name),
+      "assume_version": options.assumeVersion.map { .string($0.rawValue) } ?? .null,
+      "assume_zeros": options.assumeZeros.map { .string($0.rawValue) } ?? .null,
       "scheme": scheme.map(\.json) ?? .null,
       "packed_layers": .array(layers.map(\.json)),
       "packed_sources": .strings(packedSources),
       "notes": .strings(notes),
+      "warnings": .array(warnings.map(\.json)),
+      "padding": padding.map(\.json) ?? .null,
       "files": .array(
         shards.shards.map {
           ["name": .string($0.name), "bytes": .integer($0.layout.byteCount)]
@@ -21,6 +25,14 @@ extension ConversionPlan {
       "left_behind": .array(
         sideFiles.left.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
       "configs": .strings(configs.map(\.name)),
+    ]
+  }
+}
+
+extension RankPadding {
+  public var json: JSON {
+    [
+      "ranks": .integer(ranks), "key": .string(key), "from": .integer(old), "to": .integer(new),
     ]
   }
 }
@@ -38,6 +50,8 @@ extension FittedLayer.Change: CustomStringConvertible {
     case .castScales(let types): "scales cast from \(types), exactly"
     case .recoveredZeros(let difference):
       "added terms read as whole zero points; weights move by at most \(difference)"
+    case .padded(let rows, let columns):
+      rows > 0 ? "\(rows) outputs of zeros" : "\(columns) inputs of zeros"
     case .requantized: "rounded anew"
     }
   }
@@ -49,6 +63,7 @@ extension ConversionPlan.Output {
       switch recipe {
       case .copy(let tensor): ("copied", tensor.name)
       case .encode(_, let layer): ("encoded", layer.name)
+      case .pad: ("padded", info.name)
       }
     return [
       "name": .string(info.name), "dtype": .string(info.dtype.rawValue),
@@ -66,7 +81,7 @@ extension ConversionReport {
       "differing": .integer(
         layers.reduce(0) { $0 + $1.differingCodes + $1.differingScales + $1.differingZeros }),
       "carried_tensors": .integer(carriedTensors), "bytes": .integer(byteCount),
-      "requantized": .array(errors.map(\.json)),
+      "padding": padding.map(\.json) ?? .null, "requantized": .array(errors.map(\.json)),
       "layers": .array(layers.map(\.json)),
     ]
   }

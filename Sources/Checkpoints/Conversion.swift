@@ -14,6 +14,8 @@ public struct ConversionReport: Sendable {
   public let errors: [RequantizationError]
   /// Tensors that were carried over, all of them compared byte for byte.
   public let carriedTensors: Int
+  /// What was padded for tensor parallelism, if that was asked for.
+  public let padding: RankPadding?
   public let byteCount: Int
   /// When all was written and reading it back began.
   public let proofBegan: ContinuousClock.Instant
@@ -42,32 +44,63 @@ extension ConversionPlan {
   /// Throws `usage` where the output exists, `io`, or `differs` where the proof fails. No output
   /// folder is left then; after `io`, complete files stay in the folder marked unfinished.
   public func pour(to path: String, progress: Progress? = nil) throws -> ConversionReport {
-    try OutputGuard(source: source, output: path, force: options.force).check()
-    let folder = try OutputFolder(
-      path: path, replacing: options.force, fingerprint: options.sync ? fingerprint : nil)
+    try Self.pour([(self, path)], progress: progress)[0]
+  }
+
+  /// Pours several plans of one source from one reading of it, each into its own folder.
+  public static func pour(
+    _ outputs: [(plan: ConversionPlan, path: String)], progress: Progress? = nil
+  ) throws -> [ConversionReport] {
+    var jobs: [Pour.Job] = []
     do {
-      try Pour(plan: self, folder: folder) { progress?(.writing, $0, $1) }.run()
-      try sideFiles.copy(to: folder, sync: options.sync)
-      for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
-      let report = try prove(at: folder.staging, named: path) { progress?(.proving, $0, $1) }
-      try folder.finish(sync: options.sync)
-      return report
-    } catch let failure as Failure
-      where failure.kind == .io && options.sync && folder.hasCompleteFiles
-    {
-      // What is complete is worth keeping: the same command goes on from there.
-      var failure = failure
-      failure.remedy = "run the same command again to go on; \(folder.staging) holds what is done"
-      throw failure
+      for (plan, path) in outputs {
+        try OutputGuard(source: plan.source, output: path, force: plan.options.force).check()
+        let folder = try OutputFolder(
+          path: path, replacing: plan.options.force,
+          fingerprint: plan.options.sync ? plan.fingerprint : nil)
+        jobs.append(Pour.Job(plan: plan, folder: folder))
+      }
+      let threads = outputs.map(\.plan.options.threads).max() ?? 1
+      try Pour(jobs: jobs, threads: threads) { progress?(.writing, $0, $1) }.run()
+      return try jobs.map { try $0.plan.complete($0.folder, progress: progress) }
+    } catch let failure as Failure where failure.kind == .io {
+      throw giveUp(jobs, after: failure)
     } catch {
-      folder.discard()
+      for job in jobs { job.folder.discard() }
       throw error
     }
   }
 
+  /// Writes what stands beside the tensors, proves the whole, and gives it its name.
+  private func complete(
+    _ folder: OutputFolder, progress: Progress?
+  ) throws -> ConversionReport {
+    try sideFiles.copy(to: folder, sync: options.sync)
+    for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
+    let report = try prove(at: folder.staging, named: folder.path) {
+      progress?(.proving, $0, $1)
+    }
+    try folder.finish(sync: options.sync)
+    return report
+  }
+
+  /// After a failure of the system complete files are worth keeping: the same command goes on.
+  private static func giveUp(_ jobs: [Pour.Job], after failure: Failure) -> Failure {
+    var failure = failure
+    for job in jobs {
+      if job.plan.options.sync && job.folder.hasCompleteFiles {
+        failure.remedy =
+          "run the same command again to go on; \(job.folder.staging) holds what is done"
+      } else {
+        job.folder.discard()
+      }
+    }
+    return failure
+  }
+
   /// What decides the bytes of the output: a run that was cut short may be gone on with only where
   /// this is the same.
-  private var fingerprint: JSON {
+  fileprivate var fingerprint: JSON {
     let files = source.tensors.files.map { file -> JSON in
       [
         "name": .string(file.name), "bytes": .integer(file.size),
@@ -92,10 +125,11 @@ extension ConversionPlan {
     let results: [LayerComparison]
     switch options.target {
     case .layout: results = try proveLayers(in: output, progress)
-    case .dense: results = try DenseProof(plan: self, output: output).run(progress: progress)
+    case .dense: results = try proveParts(of: output, progress)
     case .asIs: results = []
     }
-    if let wrong = results.first(where: { !$0.isEqual }) {
+    let padded = try provePadded(in: output)
+    if let wrong = (results + padded).first(where: { !$0.isEqual }) {
       throw Failure(
         .differs, at: wrong.name, "the output does not hold the same numbers",
         found: wrong.summary)
@@ -103,7 +137,7 @@ extension ConversionPlan {
     let errors = try RequantizationError.measure(layers, threads: options.threads)
     return ConversionReport(
       path: path, target: options.target, layers: results, changes: layers, errors: errors,
-      carriedTensors: carried, byteCount: shards.totalSize, proofBegan: began)
+      carriedTensors: carried, padding: padding, byteCount: shards.totalSize, proofBegan: began)
   }
 
   /// Opens every layer of the output and compares it with the form that was meant for it.
@@ -114,9 +148,27 @@ extension ConversionPlan {
       guard let claim = output.layer(named: layer.source.name) else {
         throw Failure(.differs, at: layer.source.name, "the layer is missing from the output")
       }
-      return (a: layer.fitted, b: try comparable(output.open(claim), with: layer.fitted))
+      return (a: layer.fitted, b: try output.open(claim))
     }
     return try LayerComparer(pairs: pairs, threads: options.threads).run(progress: progress)
+  }
+
+  /// Dense weights against the layers they come from, a comparison for each.
+  private func proveParts(
+    of output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) throws -> [LayerComparison] {
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      if case .encode(let part, let layer) = output.recipe { (layer.name, part) } else { nil }
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads)
+      .run(progress: progress)
+  }
+
+  private func provePadded(in output: Checkpoint) throws -> [LayerComparison] {
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      if case .pad(let part) = output.recipe { (part.info.name, part) } else { nil }
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
   }
 
   /// Tensors that are copied.
@@ -124,14 +176,6 @@ extension ConversionPlan {
     outputs.compactMap { output in
       if case .copy(let tensor) = output.recipe { tensor } else { nil }
     }
-  }
-
-  /// Where zero points were written as rounded products, they are recovered to be compared.
-  private func comparable(
-    _ written: any PackedLayer, with meant: any PackedLayer
-  ) throws -> any PackedLayer {
-    guard meant.form.offset == .integer, case .added = written.form.offset else { return written }
-    return try RecoveredZeros(written, Workspace())
   }
 
   private func proveCarried(in output: Checkpoint) throws -> Int {
@@ -154,6 +198,7 @@ extension LayerComparison {
   /// One line for people.
   public var summary: String {
     if let mismatch { return mismatch }
+    if let values { return values.summary }
     return "\(differingCodes) of \(codes) codes, \(differingScales) of \(scales) scales and "
       + "\(differingZeros) of \(zeros) zeros differ"
   }

@@ -23,10 +23,14 @@ public struct ConversionOptions: Sendable {
   public var target: Target
   /// Settles version 1 zero points of unknown writers.
   public var assumeZeros: ZeroRule?
+  /// Reads the zero points of GPTQ layers as this version, whatever the config says (GPTQ-13).
+  public var assumeVersion: GPTQ.Version?
   /// Splits groups into this size where that is exact; nil splits only where the target must.
   public var groupSize: Int?
   /// Whether layers the target can't hold are rounded anew. Adds error, which is reported.
   public var allowsRequantize = false
+  /// Pads MLPs with zeros so that each of this many ranks gets whole groups; nil leaves them.
+  public var padForRanks: Int?
   public var encoding = EncodingOptions()
   /// Bytes of tensor data a file may hold.
   public var maxShardBytes = 5_000_000_000

@@ -12,6 +12,8 @@ public struct ConversionPlan: Sendable {
     case copy(Tensor)
     /// A part of a packed layer.
     case encode(EncodedPart, layer: any PackedLayer)
+    /// A dense tensor with zeros behind its rows or columns.
+    case pad(EncodedPart)
   }
 
   /// One output tensor.
@@ -30,17 +32,33 @@ public struct ConversionPlan: Sendable {
   /// Config files with their new content.
   public let configs: [ConfigRewrite.File]
   public let sideFiles: SideFiles
+  /// What is padded for tensor parallelism; nil where that was not asked for.
+  public let padding: RankPadding?
   /// The config the output will have, without its dialect; nil where it has no quantization.
   public let scheme: Scheme?
 
-  /// Reads all scales and zero points (some 1/group_size of the numbers), nothing else of the data.
+  /// What the user should know of the source, or of how it was taken.
+  public let warnings: [Finding]
+
+  /// Reads all scales and zero points (some 1/group_size of the numbers), and of the codes a sample
+  /// that shows the version of asymmetric GPTQ.
   ///
   /// Throws `cannotRepresent` naming every layer the target can't hold, `malformed` where the
   /// source is not in order.
   public init(_ source: Checkpoint, _ options: ConversionOptions) throws {
     try SourceCheck(source: source, options: options).run()
-    let opened = try source.layers.map { try source.open($0, assume: options.assumeZeros) }
+    warnings = try VersionCheck(source: source, options: options).run()
+    var opened = try source.layers.map {
+      try source.open($0, assume: options.assumeZeros, version: options.assumeVersion)
+    }
     try ZeroCheck(source: source, threads: options.threads).run(on: opened)
+    if case .asIs = options.target, options.padForRanks != nil {
+      throw Failure(.usage, at: source.path, "tensors that stay as they are can't be padded")
+    }
+    let padding = try options.padForRanks.map { try RankPadding(source, ranks: $0) }
+    if let padding { opened = try padding.padded(opened) }
+    self.padding = padding
+    let configs: [ConfigRewrite.File]
     self.source = source
     self.options = options
     switch options.target {
@@ -53,7 +71,7 @@ public struct ConversionPlan: Sendable {
         source.config, quantization: codec.config(for: scheme), habits: codec.habits
       ).files
       self.scheme = scheme
-      outputs = try Self.outputs(of: source, layers, codec, options)
+      outputs = try Self.outputs(of: source, layers, codec, options, padding)
     case .dense(let type):
       layers = opened.map { FittedLayer(source: $0, fitted: $0, changes: []) }
       configs = ConfigRewrite(source.config, denseType: type).files
@@ -61,13 +79,14 @@ public struct ConversionPlan: Sendable {
       let packed = try DenseParts(type: type).parts(of: opened).map {
         Output(info: $0.part.info, recipe: .encode($0.part, layer: $0.layer))
       }
-      outputs = Self.sorted(Self.carried(from: source.denseTensors) + packed)
+      outputs = Self.sorted(try Self.carried(from: source.denseTensors, padding) + packed)
     case .asIs:
       layers = []
       configs = ConfigRewrite(unchanged: source.config).files
       scheme = source.config.scheme
-      outputs = Self.sorted(Self.carried(from: source.tensors.tensors))
+      outputs = Self.sorted(try Self.carried(from: source.tensors.tensors, nil))
     }
+    self.configs = padding?.rewritten(configs) ?? configs
     shards = try ShardLayout(
       tensors: outputs.map(\.info), metadata: Self.metadata(of: source, for: options.target),
       maxShardBytes: options.maxShardBytes)
@@ -114,18 +133,25 @@ public struct ConversionPlan: Sendable {
 
   private static func outputs(
     of source: Checkpoint, _ layers: [FittedLayer], _ codec: any Codec,
-    _ options: ConversionOptions
+    _ options: ConversionOptions, _ padding: RankPadding?
   ) throws -> [Output] {
     let packed = try layers.flatMap { layer in
       try codec.parts(of: layer.fitted, options: options.encoding).map {
         Output(info: $0.info, recipe: .encode($0, layer: layer.fitted))
       }
     }
-    return sorted(carried(from: source.denseTensors) + packed)
+    return sorted(try carried(from: source.denseTensors, padding) + packed)
   }
 
-  private static func carried(from tensors: [Tensor]) -> [Output] {
-    tensors.map { Output(info: $0.info, recipe: .copy($0)) }
+  private static func carried(
+    from tensors: [Tensor], _ padding: RankPadding?
+  ) throws -> [Output] {
+    try tensors.map { tensor in
+      guard let part = try padding?.padded(tensor)?.part() else {
+        return Output(info: tensor.info, recipe: .copy(tensor))
+      }
+      return Output(info: part.info, recipe: .pad(part))
+    }
   }
 
   private static func sorted(_ outputs: [Output]) -> [Output] {
@@ -155,7 +181,7 @@ public struct ConversionPlan: Sendable {
   /// What the user should know of how parts are written, each once.
   public var notes: [String] {
     var seen: Set<String> = []
-    return outputs.compactMap { output in
+    return [padding?.summary].compactMap(\.self) + outputs.compactMap { output in
       guard case .encode(let part, _) = output.recipe, let note = part.note,
         seen.insert(note).inserted
       else { return nil }

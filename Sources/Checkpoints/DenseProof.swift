@@ -4,27 +4,24 @@ import Kernels
 import Synchronization
 import TensorCore
 
-/// Reads dense weights back and compares them with the layers they came from, decoded anew by the
-/// plain kernels where the writer used faster ones.
+/// Reads tensors back and compares them with what they are made from, made once more.
 struct DenseProof {
-  let plan: ConversionPlan
+  let parts: [(name: String, part: EncodedPart)]
   let output: Checkpoint
+  let threads: Int
 
   /// One comparison for each dense tensor; its "codes" are weights. Throws `io`.
   func run(progress: @escaping @Sendable (Int, Int) -> Void) throws -> [LayerComparison] {
-    let parts = plan.outputs.compactMap { output -> (EncodedPart, any PackedLayer)? in
-      if case .encode(let part, let layer) = output.recipe { (part, layer) } else { nil }
-    }
     let tasks = parts.indices.flatMap { index in
-      let rows = parts[index].0.info.shape[0]
-      let step = max(parts[index].0.alignment, rowsPerBand(parts[index].0))
+      let rows = parts[index].part.info.shape[0]
+      let step = max(parts[index].part.alignment, rowsPerBand(parts[index].part))
       return stride(from: 0, to: rows, by: step).map { (index, $0..<min($0 + step, rows)) }
     }
-    let results = Mutex(parts.map { LayerComparison(name: $0.1.name) })
+    let results = Mutex(parts.map { LayerComparison(name: $0.name) })
     let done = Mutex(0)
-    try parallelBands(tasks.count, threads: plan.options.threads) { index, workspace in
+    try parallelBands(tasks.count, threads: threads) { index, workspace in
       let (position, rows) = tasks[index]
-      let part = try compare(parts[position].0, rows, workspace)
+      let part = try compare(parts[position].part, rows, workspace)
       results.withLock { $0[position].add(part) }
       progress(
         done.withLock { sum in

@@ -8,6 +8,8 @@ public struct FittedLayer: Sendable {
   public enum Change: Sendable, Equatable {
     /// Each group became several of the same scale and zero point; no weight changes.
     case splitGroups(from: Int, to: Int)
+    /// Zeros for tensor parallelism behind the outputs, or behind the inputs.
+    case padded(outputs: Int, inputs: Int)
     /// Scales changed type, each exactly.
     case castScales(String)
     /// Added terms were read as whole zero points, which moves weights by at most the difference.
@@ -33,7 +35,7 @@ struct LayerFitter {
     _ layer: any PackedLayer, _ workspace: Workspace
   ) throws -> Result<FittedLayer, LayerRefusal> {
     var fitted = layer
-    var changes: [FittedLayer.Change] = []
+    var changes = changes(of: layer)
     if let size = options.groupSize ?? codec.splitGroupSize(for: layer.form),
       let split = SplitGroups(fitted, into: size), split.form.grouping != layer.form.grouping
     {
@@ -72,6 +74,12 @@ struct LayerFitter {
     }
   }
 
+  /// What has been done to a layer before.
+  private func changes(of layer: any PackedLayer) -> [FittedLayer.Change] {
+    guard let padded = layer as? PaddedLayer else { return [] }
+    return [.padded(outputs: padded.addedRows, inputs: padded.addedColumns)]
+  }
+
   private func refusal(of facts: LayerFacts) -> LayerRefusal? {
     if let size = options.groupSize, facts.form.grouping != .columns(size: size) {
       let reason = Refusal(
@@ -97,7 +105,9 @@ struct LayerFitter {
             name: layer.name, form: rounded.form, zeros: lowestZero...(1 << bits - 1),
             ambiguous: 0)
           if codec.refusal(of: facts) == nil {
-            return FittedLayer(source: layer, fitted: rounded, changes: [.requantized])
+            return FittedLayer(
+              source: layer, fitted: rounded,
+              changes: changes(of: layer) + [.requantized])
           }
         }
       }

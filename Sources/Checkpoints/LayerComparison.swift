@@ -14,13 +14,17 @@ public struct LayerComparison: Sendable, Equatable {
   public var differingZeros = 0
   /// What keeps the two from being compared at all, such as another shape.
   public var mismatch: String?
+  /// Where the forms differ: how far the values are from each other, and whether that is near
+  /// enough. Nothing else is counted then.
+  public var values: ValueComparison?
+  public var isWithinTolerance = true
 
   public init(name: String) {
     self.name = name
   }
 
   public var isEqual: Bool {
-    mismatch == nil && differingCodes + differingScales + differingZeros == 0
+    mismatch == nil && isWithinTolerance && differingCodes + differingScales + differingZeros == 0
   }
 
   mutating func add(_ other: LayerComparison) {
@@ -67,7 +71,7 @@ struct LayerComparer {
     return results.withLock { $0 }
   }
 
-  private static func mismatch(_ a: QuantizedForm, _ b: QuantizedForm) -> String? {
+  static func mismatch(_ a: QuantizedForm, _ b: QuantizedForm) -> String? {
     if (a.rows, a.columns) != (b.rows, b.columns) {
       return "\(a.rows) × \(a.columns) against \(b.rows) × \(b.columns)"
     }
@@ -118,21 +122,22 @@ struct LayerComparer {
     return result
   }
 
-  /// Counts the groups where one layer's added term is not the other's −(z·s), in float32.
+  /// Counts the groups where one layer's added term is not the other's −(z·s), rounded to the type
+  /// that terms are stored in.
   private func differingTerms(
     _ region: Region, pair: Int, _ workspace: Workspace
   ) throws -> Int {
     let (a, b) = pairs[pair]
     let (whole, added) = a.form.offset == .integer ? (a, b) : (b, a)
-    return try workspace.lend(region.count * 4) { zeros in
-      try whole.readFloatOffsets(region, into: &zeros, workspace)
-      return try workspace.lend(region.count * 4) { scales in
-        try whole.readFloatScales(region, .outputMajor, into: &scales, workspace)
+    guard case .added(let type) = added.form.offset else { return region.count }
+    return try workspace.lend(region.count * type.bits / 8) { rounded in
+      try whole.readTerms(region, as: type, into: &rounded, workspace)
+      return try workspace.lend(region.count * 4) { expected in
+        try FloatConversion.toFloat32(type, rounded.bytes, into: &expected)
         return try workspace.lend(region.count * 4) { terms in
-          try added.readFloatOffsets(region, into: &terms, workspace)
-          return (0..<region.count).count { index in
-            let term = -(zeros.bytes.float32(at: index) * scales.bytes.float32(at: index))
-            return terms.bytes.float32(at: index) != term
+          try added.readFloatOffsets(region, .outputMajor, into: &terms, workspace)
+          return (0..<region.count).count {
+            terms.bytes.float32(at: $0) != expected.bytes.float32(at: $0)
           }
         }
       }

@@ -20,6 +20,10 @@ struct SourceCheck {
         remedy: "nothing was written; nibble verify lists them all",
         details: errors.prefix(20).map(\.failure.description))
     }
+    // Layers that are not decoded would be carried as if they were dense.
+    if let foreign = source.findings.first(where: { $0.failure.rule?.hasPrefix("REC-") == true }) {
+      throw foreign.failure
+    }
     guard !source.layers.isEmpty else {
       throw Failure(
         .unsupported, at: source.path, "there is no packed layer to convert",

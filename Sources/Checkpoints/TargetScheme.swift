@@ -67,13 +67,25 @@ struct TargetScheme {
   /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders
   /// take every linear layer for packed that no rule leaves out.
   private var denseModules: [Scheme.Override] {
-    source.denseTensors.compactMap { tensor in
+    var overrides: [Scheme.Override] = []
+    for tensor in source.denseTensors {
       guard tensor.shape.rank == 2, tensor.dtype.isFloat, tensor.name.hasSuffix(".weight") else {
-        return nil
+        continue
       }
       let module = String(tensor.name.dropLast(".weight".count))
-      guard isExact || ConfigReview.kind(of: module) != module else { return nil }
-      return Scheme.Override(.exactly(module), nil)
+      guard isExact || ConfigReview.kind(of: module) != module else { continue }
+      let override = Scheme.Override(isExact ? .exactly(module) : pattern(forDense: module), nil)
+      if !overrides.contains(override) { overrides.append(override) }
     }
+    return overrides
+  }
+
+  /// The module's name inside its block, `mlp.gate`, where that speaks of no packed layer: AutoAWQ
+  /// looks for it in names that begin at the block. Otherwise the whole name.
+  private func pattern(forDense module: String) -> ModulePattern {
+    let parts = module.split(separator: ".")
+    let name = parts.drop { Int($0) == nil }.dropFirst().joined(separator: ".")
+    let isAmbiguous = name.isEmpty || source.layers.contains { $0.name.contains(name) }
+    return isAmbiguous ? .exactly(module) : .contains(name)
   }
 }

@@ -11,6 +11,11 @@ public struct Verification: Sendable {
   public let checks: [(what: String, count: Int)]
   /// Broken rules and warnings, gravest first.
   public let findings: [Finding]
+  /// The checkpoint as it was opened.
+  public let checkpoint: Checkpoint
+
+  /// What the zero points of GPTQ layers show; nil where there are none.
+  public let zeroPoints: ZeroForensics?
 
   /// The kind of the gravest broken rule; nil where all is in order.
   public var failure: Failure.Kind? {
@@ -20,14 +25,15 @@ public struct Verification: Sendable {
   public var isClean: Bool { !findings.contains { $0.severity == .error } }
 
   /// Opens the checkpoint leniently, so that all broken rules are found at once, and reads all of
-  /// it but the codes. Throws where nothing can be read at all.
+  /// it but most of the codes. Throws where nothing can be read at all.
   public init(of path: String, threads: Int = Processor.cores) throws {
     let checkpoint = try Checkpoint(opening: path, strict: false)
     let scan = DataScan(checkpoint: checkpoint, threads: threads)
     let found = try scan.run()
-    findings = (checkpoint.findings + found).enumerated().sorted {
-      ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
-    }.map(\.element)
+    self.checkpoint = checkpoint
+    zeroPoints = try ZeroForensics(checkpoint, .thorough, threads: threads)
+    let version = [zeroPoints?.finding].compactMap(\.self)
+    findings = (checkpoint.findings + found + version).gravestFirst
     checks = [
       ("files whose every byte is accounted for", checkpoint.tensors.files.count),
       ("tensors whose bytes fit dtype and shape", checkpoint.tensors.tensors.count),
@@ -132,6 +138,7 @@ extension Verification {
     [
       "clean": .bool(isClean),
       "checks": .array(checks.map { ["what": .string($0.what), "count": .integer($0.count)] }),
+      "zero_points": zeroPoints?.json ?? .null,
       "findings": .array(findings.map(\.json)),
     ]
   }

@@ -84,8 +84,16 @@ enum AWQDialect {
       "pack_dtype": version == "gemm" || version == "gemv" ? "int32" : "int16",
       "modules_to_not_convert": skipped.isEmpty ? .null : .strings(skipped),
     ])
+    if !skipped.isEmpty { config["dynamic"] = .object(dynamic(scheme)) }
     config["meta"] = scheme.meta
     return config
+  }
+
+  /// The modules left out once more, for GPTQModel, which reads no `modules_to_not_convert`.
+  private static func dynamic(_ scheme: Scheme) -> JSONObject {
+    var rules = JSONObject()
+    for override in scheme.overrides { rules["-:" + override.modules.asRegex] = [:] }
+    return rules
   }
 }
 

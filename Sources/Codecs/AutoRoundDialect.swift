@@ -42,7 +42,7 @@ enum AutoRoundDialect {
     }
   }
 
-  /// AR-3: the layouts hold whole numbers only.
+  /// AR-2: the layouts hold whole numbers only.
   private static func checkDataType(_ reader: ConfigReader) throws {
     guard let type = try reader.string(["data_type"]), type != "int" else { return }
     guard ["int_sym", "int_asym"].contains(type) else {

@@ -79,6 +79,7 @@ public struct EncodingOptions: Sendable {
 public enum Codecs {
   public static let all: [any Codec] = [
     HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
+    MLX(),
     CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4, FloatCodec.nvfp4,
     MLX(),
   ]

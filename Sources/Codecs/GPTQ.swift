@@ -6,7 +6,13 @@ internal import TensorCore
 ///
 /// Version 1 stores zero points minus one, version 2 stores them as they are.
 public struct GPTQ: Codec {
-  public enum Version: Sendable { case v1, v2 }
+  public enum Version: String, Sendable, CaseIterable {
+    case v1, v2
+
+    /// The version the config does not name when it names this one.
+    public var other: Version { self == .v1 ? .v2 : .v1 }
+    public var codec: GPTQ { self == .v1 ? .v1 : .v2 }
+  }
 
   public static let v1 = GPTQ(version: .v1)
   public static let v2 = GPTQ(version: .v2)

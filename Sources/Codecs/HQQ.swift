@@ -68,7 +68,7 @@ public struct HQQ: Codec {
     guard (config["quant_method"] ?? config["method"])?.string?.lowercased() == "hqq" else {
       return nil
     }
-    let rules = ConfigReader.Rules(type: "HQQ-10", support: "HQQ-11")
+    let rules = ConfigReader.Rules(type: "HQQ-10", support: "HQQ-10")
     let reader = ConfigReader(config, at: "quantization config", rules: rules)
     let quant = config["quant_config"]?.object ?? JSONObject()
     let skipped = (config["skip_modules"]?.array ?? []).compactMap(\.string)

@@ -86,39 +86,9 @@ private struct MLXParameters {
     case .added(let stored) where stored == type:
       try layer.readOffsets(region, .outputMajor, into: &bytes, workspace)
     case .added:
-      try layer.readFloatOffsets(region, into: &bytes, workspace)
+      try layer.readFloatOffsets(region, .outputMajor, into: &bytes, workspace)
     case .none, .integer, .real:
-      try workspace.lend(region.count * 4) { biases in
-        try layer.readBiases(region, into: &biases, workspace)
-        try FloatConversion.fromFloat32(type, biases.bytes, into: &bytes)
-      }
-    }
-  }
-}
-
-extension PackedLayer {
-  /// −(z·s) of whole zero points in float32, `[row][group]`; of layers without offsets z is 0.
-  fileprivate func readBiases(
-    _ region: Region, into biases: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try withScalesAndZeros(region, workspace) { index, scale, zero in
-      biases.set((-(zero * scale)).bitPattern, at: index)
-    }
-  }
-
-  fileprivate func withScalesAndZeros(
-    _ region: Region, _ workspace: Workspace,
-    _ body: (_ index: Int, _ scale: Float, _ zero: Float) -> Void
-  ) throws {
-    try workspace.lend(region.count * 4) { scales in
-      try readFloatScales(region, .outputMajor, into: &scales, workspace)
-      try workspace.lend(form.offset == .none ? 0 : region.count * 4) { zeros in
-        try readFloatOffsets(region, into: &zeros, workspace)
-        for index in 0..<region.count {
-          let zero = zeros.isEmpty ? 0 : zeros.bytes.float32(at: index)
-          body(index, scales.bytes.float32(at: index), zero)
-        }
-      }
+      try layer.readTerms(region, as: type, into: &bytes, workspace)
     }
   }
 }
@@ -134,22 +104,19 @@ private struct Misfits {
   init(_ layer: any PackedLayer) throws {
     self.layer = layer
     let form = layer.form
-    let workspace = Workspace()
     let largest = Float(1 << form.grid.bits - 1)
-    let parameters = QuantizedForm(
-      rows: form.rows, columns: form.groups, grid: form.grid, grouping: .columns(size: 1),
-      scaleType: form.scaleType, offset: form.offset)
-    for region in parameters.bands(.outputMajor, bytes: BandSize.matched) {
-      var (float32, own) = (0, 0)
-      try layer.withScalesAndZeros(region, workspace) { _, scale, zero in
+    var (float32, own) = (0, 0)
+    try layer.forEachParameterBand(Workspace()) { scales, zeros in
+      for index in 0..<scales.byteCount / 4 {
+        let scale = scales.float32(at: index)
+        let zero = form.offset == .none ? 0 : zeros.float32(at: index)
         // Where the largest code times the scale is exact, so is every product in the group.
-        let isExact = scale.timesIsExact(largest) && scale.timesIsExact(zero)
-        if !isExact { float32 += 1 }
+        if !scale.timesIsExact(largest) || !scale.timesIsExact(zero) { float32 += 1 }
         if !form.scaleType.holds(scale * zero) { own += 1 }
       }
-      self.float32 += float32
-      self.own += own
     }
+    self.float32 = float32
+    self.own = own
   }
 
   func failure(_ type: DType, _ count: Int) -> Failure {

@@ -53,6 +53,7 @@ enum ConversionText {
       ]
     case .asIs: lines = ["\(path): \(carried)"]
     }
+    if let padding = report.padding { lines.append(padding.summary) }
     lines += report.errors.map { error in
       "rounded anew: \(error.name.escapedForDisplay): relative error "
         + "\(Words.short(error.relative)), largest change \(Words.short(error.maximum))"

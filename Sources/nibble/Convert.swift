@@ -26,15 +26,32 @@ struct Convert: ParsableCommand {
   @Option(help: "Split groups into this size, where that is exact.")
   var groupSize: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Pad MLPs with zeros so that each of that many ranks gets whole groups.",
+      valueName: "ranks"))
+  var padForTp: Int?
+
   @Flag(help: "Round layers anew that the target can't hold; the error this adds is reported.")
   var allowRequantize = false
 
+  @Option(
+    help: ArgumentHelp(
+      "MLX scales and biases: f32 where F16 can't hold a bias exactly (auto), or refuse (f16).",
+      valueName: "auto|f16"))
+  var mlxScales: MLXScales = .auto
+
   @OptionGroup var output: OutputArguments
+
+  enum MLXScales: String, ExpressibleByArgument { case auto, f16 }
 
   func validate() throws {
     try output.check()
     if let groupSize, groupSize < 1 {
       throw ValidationError("--group-size takes a positive number")
+    }
+    if let padForTp, padForTp < 1 {
+      throw ValidationError("--pad-for-tp takes a positive number")
     }
   }
 
@@ -43,17 +60,16 @@ struct Convert: ParsableCommand {
     let names = to.split(separator: ",").map(String.init)
     guard !names.isEmpty else { throw ValidationError("--to names a layout") }
     // All plans are made before anything is written, so that a refusal costs nothing.
-    let plans = try names.map { try ConversionPlan(checkpoint, options($0, for: checkpoint)) }
-    for (name, plan) in zip(names, plans) {
-      try output.carryOut(plan, inFolder: names.count > 1 ? name : nil)
-    }
+    try output.carryOut(names.map { try ConversionPlan(checkpoint, options($0, for: checkpoint)) })
   }
 
   private func options(_ name: String, for checkpoint: Checkpoint) throws -> ConversionOptions {
     let type = dtype?.dtype ?? checkpoint.config.denseType ?? .bf16
     var options = try ConversionOptions(target: name, dtype: type)
     options.groupSize = groupSize
+    options.padForRanks = padForTp
     options.allowsRequantize = allowRequantize
+    options.encoding.allowsFloat32Scales = mlxScales == .auto
     return output.options(options)
   }
 }
@@ -76,7 +92,7 @@ struct Dequantize: ParsableCommand {
     let checkpoint = try Checkpoint(opening: source)
     let type = dtype?.dtype ?? checkpoint.config.denseType ?? .bf16
     let options = output.options(ConversionOptions(target: .dense(type)))
-    try output.carryOut(ConversionPlan(checkpoint, options), inFolder: nil)
+    try output.carryOut([ConversionPlan(checkpoint, options)])
   }
 }
 
@@ -94,7 +110,7 @@ struct Reshard: ParsableCommand {
   func run() throws {
     let options = output.options(ConversionOptions(target: .asIs))
     let plan = try ConversionPlan(Checkpoint(opening: source), options)
-    try output.carryOut(plan, inFolder: nil)
+    try output.carryOut([plan])
   }
 }
 

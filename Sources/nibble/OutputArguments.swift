@@ -18,6 +18,9 @@ struct OutputArguments: ParsableArguments {
   @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
   var assumeZeros: ZeroRule?
 
+  @Option(help: "Read GPTQ zero points as v1 or v2, whatever the config says.")
+  var assume: GPTQ.Version?
+
   @Option(help: "Threads to use.")
   var threads = Processor.cores
 
@@ -35,6 +38,7 @@ struct OutputArguments: ParsableArguments {
   func options(_ base: ConversionOptions) -> ConversionOptions {
     var options = base
     options.assumeZeros = assumeZeros
+    options.assumeVersion = assume
     options.maxShardBytes = maxShardSize.bytes
     options.threads = threads
     options.sync = !noSync
@@ -42,21 +46,29 @@ struct OutputArguments: ParsableArguments {
     return options
   }
 
-  /// Shows the plan, or pours it into the output or a folder inside it.
-  func carryOut(_ plan: ConversionPlan, inFolder name: String?) throws {
-    if dryRun {
-      return Terminal.print(json ? plan.json.text(indent: 2) : ConversionText.plan(plan))
+  /// Shows the plans, or pours them: one into the output, several into folders inside it.
+  func carryOut(_ plans: [ConversionPlan]) throws {
+    for finding in plans.first?.warnings ?? [] {
+      Terminal.complain("\(finding.severity.rawValue): \(finding.failure)")
     }
-    var path = output ?? ""
-    if let name {
-      if FileSystem.kind(of: path) == nil { try FileSystem.makeFolder(path) }
-      path += "/" + name
+    if dryRun {
+      for plan in plans {
+        Terminal.print(json ? plan.json.text(indent: 2) : ConversionText.plan(plan))
+      }
+      return
+    }
+    let path = output ?? ""
+    if plans.count > 1, FileSystem.kind(of: path) == nil { try FileSystem.makeFolder(path) }
+    let outputs = plans.map { plan in
+      (plan: plan, path: plans.count > 1 ? "\(path)/\(plan.options.target.name)" : path)
     }
     let line = ProgressLine()
-    let report = try plan.pour(to: path) { stage, done, total in
+    let reports = try ConversionPlan.pour(outputs) { stage, done, total in
       line.update(stage == .writing ? "writing" : "proving", done, total)
     }
-    Terminal.print(json ? report.json.text(indent: 2) : ConversionText.report(report))
+    for report in reports {
+      Terminal.print(json ? report.json.text(indent: 2) : ConversionText.report(report))
+    }
   }
 }
 

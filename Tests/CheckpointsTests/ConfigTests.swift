@@ -136,6 +136,46 @@ import Testing
     #expect(failure.rule == "AWQ-11")
   }
 
+  /// Dense modules are named from their block on, unless a packed layer has such a name as well.
+  @Test func denseModulesAreNamedForEveryLoader() throws {
+    var model = Model()
+    for layer in ["0.mlp.up_proj", "1.mlp.up_proj", "0.mlp.down_proj", "1.mlp.gate_proj"] {
+      model.addGPTQ("model.layers.\(layer)")
+    }
+    for layer in ["0.mlp.router", "1.mlp.router", "1.mlp.down_proj", "0.mlp.gate"] {
+      model.addDense("model.layers.\(layer).weight", [8, 64])
+    }
+    let dynamic = #"{"-:.*router$": {}, "-:.*1.mlp.down_proj$": {}, "-:.*gate$": {}}"#
+    model.config = Model.gptqConfig(more: #", "dynamic": \#(dynamic)"#)
+    try model.write(to: folder.path("in"))
+    let result = try Converted(folder.path("in"), to: "awq")
+    #expect(result.output.findings.isEmpty, "\(result.output.findings)")
+    let config = result.output.config.quantization?.object
+    #expect(
+      config?["modules_to_not_convert"] == [
+        "model.layers.0.mlp.gate", "mlp.router", "model.layers.1.mlp.down_proj",
+      ])
+    #expect(
+      config?["dynamic"] == [
+        #"-:model\.layers\.0\.mlp\.gate$"#: [:], #"-:.*mlp\.router"#: [:],
+        #"-:model\.layers\.1\.mlp\.down_proj$"#: [:],
+      ])
+  }
+
+  /// Whoever quantized stays named through any number of conversions.
+  @Test func quantizerStaysNamed() throws {
+    var model = Model()
+    model.addGPTQ("model.layers.0.q_proj")
+    model.config = Model.gptqConfig(more: #", "meta": {"quantizer": ["GPTQModel:7.7.0"]}"#)
+    try model.write(to: folder.path("in"))
+    let there = try Converted(folder.path("in"), to: "awq")
+    #expect(there.output.config.scheme?.writer == "nibble:\(Release.version)")
+    #expect(there.output.config.scheme?.quantizer == "gptqmodel:7.7.0")
+    let back = try Converted(there.path, to: "gptq")
+    let names: JSON = [.string("nibble:\(Release.version)"), "gptqmodel:7.7.0"]
+    #expect(back.output.config.quantization?.object["meta"]?["quantizer"] == names)
+  }
+
   /// A group size above the number of columns becomes what it means.
   @Test(arguments: ["gptq", "gptq_v2", "awq"])
   func widerGroupsThanTheLayerConvert(target: String) throws {

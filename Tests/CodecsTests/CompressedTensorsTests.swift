@@ -137,7 +137,11 @@ import Testing
       try .made("layer.weight_zero_point", .i8, shape, zeros),
     ]
     let size = shape == [6, 4] ? 10 : -1
-    let layer = try Opened.layer(Self.codec, tensors, bits: 8, groupSize: size)
+    let settings = Scheme.Settings(
+      bits: 8, groupSize: size, symmetric: false,
+      dialect: JSONObject(["format": "int-quantized"]))
+    let scheme = Scheme(layout: Self.codec.name, defaults: settings)
+    let layer = try Opened.layer(Self.codec, tensors, named: "layer", scheme: scheme)
     let matrix = try QuantizedMatrix(layer)
     for (row, column) in [(0, 0), (5, 39), (3, 17)] {
       let position = shape == [6, 4] ? row * 4 + column / 10 : count == 6 ? row : 0
@@ -147,7 +151,7 @@ import Testing
     }
     try DecodeChecks.readsAlike(layer, using: &random)
     let copy = try Opened.layer(
-      Self.codec, Opened.tensors(of: layer, as: Self.codec), bits: 8, groupSize: size)
+      Self.codec, Opened.tensors(of: layer, as: Self.codec), named: "layer", scheme: scheme)
     #expect(try QuantizedMatrix(copy) == matrix)
     #expect(copy.claim.parts["weight"]?.dtype == .i8)
   }

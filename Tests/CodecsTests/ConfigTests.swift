@@ -55,6 +55,7 @@ import Testing
       layout: "awq", defaults: settings, overrides: [.init(.exactly("model.layers.1.gate"), nil)])
     let config = try AWQ().config(for: scheme)
     #expect(config["modules_to_not_convert"] == ["model.layers.1.gate"])
+    #expect(config["dynamic"] == [#"-:model\.layers\.1\.gate$"#: [:]])
     let rules = try #require(try AWQ().scheme(from: config)).rules()
     #expect(rules.settings(for: "model.layers.1.gate") == nil)
     #expect(rules.settings(for: "model.layers.1.up") == settings)

@@ -193,7 +193,8 @@ import Testing
       let object = try #require(try JSON(parsing: Array(text.utf8), at: "test").object)
       return try HQQ().scheme(from: object)
     }
-    let flat = try scheme(#"{"quant_method": "hqq", "quant_config": {"nbits": 2, "group_size": 16}}"#)
+    let flat = try scheme(
+      #"{"quant_method": "hqq", "quant_config": {"nbits": 2, "group_size": 16}}"#)
     #expect(flat?.defaults == .init(bits: 2, groupSize: 16, symmetric: false))
     let nested = try scheme(
       #"""

@@ -1,7 +1,8 @@
 """Writes checkpoints that no golden is like, from a golden of GPTQModel's and with its code:
 
 zeros-v2, zeros-v1  every zero point from 0 to 15, in either version
-dense               one layer of a block left unpacked, as `dynamic` allows
+dense-one           one layer of one block left unpacked, as `dynamic` allows
+dense-all           the same layer of every block
 
     python make_sources.py GOLDEN FOLDER
 """
@@ -20,16 +21,18 @@ from gptqmodel.utils.model_dequant import pack_cols
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-DENSE = "model.layers.1.mlp.down_proj"
+# What a peer has no way to load, by peer and layout.
+OTHERS_OF_DYNAMIC = {f"transformers/{layout}": "transformers reads no `dynamic`"
+                     for layout in ("gptq", "gptq_v2")}
 
 
-def write(golden, folder, tensors, refused=(), **changes):
+def write(golden, folder, tensors, expected=None, **changes):
     """A folder like the golden with other tensors and some keys of its config changed."""
     folder.mkdir()
     config = json.loads((golden / "config.json").read_text())
     config["quantization_config"] |= changes
-    expected = json.loads((golden / "expected.json").read_text())
-    expected = {key: expected[key] for key in ("model", "prompt_ids")} | {"refused": refused}
+    golden_expected = json.loads((golden / "expected.json").read_text())
+    expected = {key: golden_expected[key] for key in ("model", "prompt_ids")} | (expected or {})
     for name, value in (("config", config), ("expected", expected),
                         ("quantize_config", config["quantization_config"])):
         (folder / f"{name}.json").write_text(json.dumps(value, indent=2))
@@ -60,16 +63,22 @@ def every_zero(golden, tensors, folder):
         v2[name] = module.qzeros.clone()
         convert_gptq_v2_to_v1_format_module(module, QuantizeConfig(bits=4, group_size=32))
         v1[name] = module.qzeros.clone()
-    write(golden, folder / "zeros-v1", v1, refused=["gptq"])
-    write(golden, folder / "zeros-v2", v2, refused=["gptq"],
-          checkpoint_format="gptq_v2", format="gptq_v2")
+    refused = {"refused": ["gptq"]}
+    write(golden, folder / "zeros-v1", v1, refused)
+    write(golden, folder / "zeros-v2", v2, refused, checkpoint_format="gptq_v2", format="gptq_v2")
 
 
-def one_dense(golden, tensors, folder):
-    weight = layer(tensors, DENSE).dequantize_weight().t().contiguous()
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(DENSE + ".")}
-    rules = {"-:" + DENSE.replace(".", r"\."): {}}
-    write(golden, folder / "dense", kept | {f"{DENSE}.weight": weight.half()}, dynamic=rules)
+def dense(golden, tensors, folder, blocks, unable):
+    """`down_proj` of some blocks as a plain matrix, and the rules that say so."""
+    tensors, rules = dict(tensors), {}
+    for block in blocks:
+        name = f"model.layers.{block}.mlp.down_proj"
+        weight = layer(tensors, name).dequantize_weight().t().contiguous().half()
+        for part in ("qweight", "qzeros", "scales", "g_idx"):
+            del tensors[f"{name}.{part}"]
+        tensors[f"{name}.weight"] = weight
+        rules["-:" + name.replace(".", r"\.")] = {}
+    write(golden, folder, tensors, {"unable": unable | OTHERS_OF_DYNAMIC}, dynamic=rules)
 
 
 def main():
@@ -78,7 +87,9 @@ def main():
         tensors = {name: file.get_tensor(name) for name in file.keys()}
     with torch.no_grad():
         every_zero(golden, tensors, folder)
-        one_dense(golden, tensors, folder)
+        dense(golden, tensors, folder / "dense-all", [0, 1], {})
+        dense(golden, tensors, folder / "dense-one", [1], {
+            "autoawq/awq": "AutoAWQ leaves a module dense in all blocks or in none"})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-internal import Kernels
-internal import TensorCore
+public import Kernels
+public import TensorCore
 
 /// Whole zero points as terms that are added, and back (`Formats/awq_gemv_fast.md`, FAST-4 and
 /// FAST-6): m = −(s·z), rounded once to the type of the scales.
@@ -82,6 +82,24 @@ extension AddedTerms.Survey {
 }
 
 extension PackedLayer {
+  /// −(s·z) of whole zero points, `[row][group]`, rounded once to `type`; z is 0 where the layer
+  /// has no offsets. Throws `io`.
+  public func readTerms(
+    _ region: Region, as type: DType, into terms: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    try workspace.lend(region.count * 4) { scales in
+      try readFloatScales(region, .outputMajor, into: &scales, workspace)
+      try workspace.lend(region.count * 4) { zeros in
+        if form.offset == .none {
+          for index in 0..<region.count { zeros.set(UInt32(0), at: index) }
+        }
+        try readFloatOffsets(region, .outputMajor, into: &zeros, workspace)
+        try AddedTerms.round(
+          scales: scales.bytes, zeros: zeros.bytes, to: type, into: &terms, workspace)
+      }
+    }
+  }
+
   /// Calls `body` with the f32 scales and offsets of bands of whole groups, input-major.
   func forEachParameterBand(
     _ workspace: Workspace, _ body: (_ scales: RawSpan, _ offsets: RawSpan) throws -> Void
