@@ -66,6 +66,7 @@ extension ConversionReport {
       "carried_tensors": .integer(carriedTensors), "bytes": .integer(byteCount),
       "requantized": .array(errors.map(\.json)),
       "layers": .array(layers.map(\.json)),
+      "manifest_seconds": manifestSeconds.map(JSON.real) ?? .null,
     ]
   }
 }

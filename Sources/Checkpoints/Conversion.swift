@@ -17,6 +17,8 @@ public struct ConversionReport: Sendable {
   public let byteCount: Int
   /// When all was written and reading it back began.
   public let proofBegan: ContinuousClock.Instant
+  /// The time that hashing for the manifest took, after the proof; nil where none was asked for.
+  public internal(set) var manifestSeconds: Double?
 
   /// Whether every weight is what it was: nothing was rounded anew, or to a dense type.
   public var isLossless: Bool {
@@ -49,7 +51,8 @@ extension ConversionPlan {
       try Pour(plan: self, folder: folder) { progress?(.writing, $0, $1) }.run()
       try sideFiles.copy(to: folder, sync: options.sync)
       for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
-      let report = try prove(at: folder.staging, named: path) { progress?(.proving, $0, $1) }
+      var report = try prove(at: folder.staging, named: path) { progress?(.proving, $0, $1) }
+      if options.writesManifest { report.manifestSeconds = try writeManifest(into: folder) }
       try folder.finish(sync: options.sync)
       return report
     } catch let failure as Failure
@@ -65,6 +68,16 @@ extension ConversionPlan {
     }
   }
 
+  /// Hashes the proven output and puts its manifest beside it; returns the seconds this took.
+  private func writeManifest(into folder: OutputFolder) throws -> Double {
+    let began = ContinuousClock.now
+    let manifest = try Manifest(
+      of: folder.staging, ShardedTensors(opening: folder.staging),
+      source: Manifest.Source(of: source), options: options.json, threads: options.threads)
+    try folder.write(manifest.bytes, to: Manifest.fileName, sync: options.sync)
+    return (ContinuousClock.now - began) / .seconds(1)
+  }
+
   /// What decides the bytes of the output: a run that was cut short may be gone on with only where
   /// this is the same.
   private var fingerprint: JSON {
@@ -77,6 +90,7 @@ extension ConversionPlan {
     return [
       "unfinished": "the output of a conversion that was cut short; run it again to go on",
       "nibble": .string(Release.version), "source": .array(files), "output": json,
+      "manifest": .bool(options.writesManifest),
     ]
   }
 
