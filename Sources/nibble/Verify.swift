@@ -3,7 +3,11 @@ import Checkpoints
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Check a checkpoint against the rules of its formats.")
+    abstract: "Check a checkpoint against the rules of its formats, and against its manifest.",
+    discussion: """
+      A \(Manifest.fileName) beside the tensors is checked digest by digest. Exit code 4 when rules \
+      of the formats are broken, 3 when only the manifest says otherwise.
+      """)
 
   @Argument(help: "A checkpoint folder, a .safetensors file or an index.")
   var path: String
@@ -26,7 +30,12 @@ struct Verify: ParsableCommand {
       for finding in result.findings {
         Terminal.print("\(finding.severity.rawValue): \(finding.failure)")
       }
-      let verdict = result.isClean ? "obeys its formats" : "breaks rules of its formats"
+      let verdict =
+        switch result.failure {
+        case nil: "obeys its formats"
+        case .differs: "is not what its manifest says"
+        default: "breaks rules of its formats"
+        }
       let counts = result.checks.map { "  \($0.count) \($0.what)" }.joined(separator: "\n")
       Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)")
     }

@@ -65,10 +65,13 @@ import Testing
   }
 
   @Test func checkpointInOrderIsCopied() throws {
-    let plan = try RepairPlan(opening: Samples.demo)
+    let healthy = try Converted(Samples.demo, to: "awq")
+    let plan = try RepairPlan(opening: healthy.path)
     #expect(plan.mends.isEmpty)
     _ = try plan.pour(to: folder.path("out"), sync: false)
-    #expect(try Files.contents(of: folder.path("out")) == Files.contents(of: Samples.demo))
+    #expect(try Files.contents(of: folder.path("out")) == healthy.files)
+    // Another order of the tensors is legal, and made canonical.
+    #expect(try RepairPlan(opening: Samples.demo).mends.map(\.rule) == ["ST-30"])
   }
 
   /// Three shards, the second without tensors, an index that counts wrong, bytes behind the first.
@@ -98,12 +101,10 @@ import Testing
     let index = try ShardIndex(path: folder.path("out/model.safetensors.index.json"))
     #expect(index.totalBytes == 12)
     #expect(index.metadata["more"]?.int == 2)
-    let (old, new) = (
-      try ShardedTensors(opening: source, strict: false),
-      try ShardedTensors(opening: folder.path("out"))
-    )
+    let new = try ShardedTensors(opening: folder.path("out"))
     #expect(new.tensors.map(\.info.name) == ["a", "b"])
-    #expect(try new["b"]!.contents().bytes.array == old["b"]!.contents().bytes.array)
+    #expect(try Files.bytes(of: #require(new["a"])) == [1, 0x30, 2, 0x30, 3, 0x30, 4, 0x30])
+    #expect(try Files.bytes(of: #require(new["b"])) == [1, 0x30, 2, 0x30])
   }
 
   @Test func missingIndexIsMade() throws {
