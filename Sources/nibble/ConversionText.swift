@@ -58,6 +58,9 @@ enum ConversionText {
       "rounded anew: \(error.name.escapedForDisplay): relative error "
         + "\(Words.short(error.relative)), largest change \(Words.short(error.maximum))"
     }
+    if let seconds = report.manifestSeconds {
+      lines.append("\(Manifest.fileName): all hashed in \(Words.fixed(seconds, 2)) s")
+    }
     return lines.joined(separator: "\n")
   }
 }
