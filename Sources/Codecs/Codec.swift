@@ -70,7 +70,7 @@ public struct EncodingOptions: Sendable {
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
   public static let all: [any Codec] = [
-    HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
+    GPTQ.v1, GPTQ.v2, AWQ(), AWQGEMV(), AWQGEMVFast.autoAWQ, AWQGEMVFast.llmAWQ, HQQ(),
   ]
 
   /// The layouts that can be written, which users may name after `--to`.
