@@ -2,7 +2,8 @@
 
     python3 Fixtures/gptq/make.py
 
-Writes valid/, invalid/ and findings/ beside this file, and the same in ../awq, from scratch. The
+Writes valid/, invalid/ and findings/ beside this file, and the same in ../awq, ../awq_gemv and
+../awq_gemv_fast, from scratch. The
 name of a folder in the latter two begins with the one rule that it breaks. What is in invalid/
 can't be converted; what is in findings/ can, but verify speaks of it.
 """
@@ -13,12 +14,16 @@ import shutil
 import struct
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-AWQ = os.path.join(os.path.dirname(HERE), "awq")
+AWQ, GEMV, FAST = [
+    os.path.join(os.path.dirname(HERE), name) for name in ["awq", "awq_gemv", "awq_gemv_fast"]
+]
 
 LAYERS = [f"model.layers.{n}.self_attn.q_proj" for n in range(2)]
-SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I32": 4, "I64": 8, "U32": 4}
+SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I16": 2, "I32": 4, "I64": 8, "U32": 4}
 OUTPUTS, INPUTS, GROUP = 32, 64, 32
 GROUPS = INPUTS // GROUP
+# Words of eight groups in a row of the padded layouts: 1, and 4 is their unit for groups of 32.
+WIDTH = 4
 
 
 def filler(dtype, shape):
@@ -254,8 +259,57 @@ def awq_cases(case):
     case("GPTQ-21-bits", whole, awq_config(), awq_config(bits=8))
 
 
+def gemv_layer():
+    return {
+        "qweight": filler("I32", [OUTPUTS, INPUTS // 8]),
+        "qzeros": filler("I32", [OUTPUTS, WIDTH]),
+        "scales": filler("F16", [OUTPUTS, 8 * WIDTH]),
+    }
+
+
+def gemv_cases(case):
+    def one(name, **parts):
+        case(name, [gemv_layer(), changed(gemv_layer(), **parts)], awq_config(version="gemv"))
+
+    whole = [gemv_layer(), gemv_layer()]
+    one("GEMV-1-no-qzeros", qzeros=None)
+    case("GEMV-1-config-says-8", whole, awq_config(version="gemv", bits=8))
+    one("GEMV-2-qzeros-of-other-outputs", qzeros=filler("I32", [OUTPUTS - 1, WIDTH]))
+    one("GEMV-2-qzeros-are-floats", qzeros=filler("F32", [OUTPUTS, WIDTH]))
+    one("GEMV-2-scales-of-other-groups", scales=filler("F16", [OUTPUTS, 8]))
+    one("GEMV-2-scales-are-integers", scales=filler("I32", [OUTPUTS, 8 * WIDTH]))
+    case("GEMV-3-config-says-64", whole, awq_config(version="gemv", group_size=64))
+    case("GEMV-3-config-says-16", whole, awq_config(version="gemv", group_size=16))
+    one("GEMV-3-three-words", qzeros=filler("I32", [OUTPUTS, 3]),
+        scales=filler("F16", [OUTPUTS, 24]))
+
+
+def fast_layer():
+    return {
+        "qweight": filler("I16", [OUTPUTS // 4, INPUTS]),
+        "qzeros": filler("F16", [8 * WIDTH, OUTPUTS]),
+        "scales": filler("F16", [8 * WIDTH, OUTPUTS]),
+    }
+
+
+def fast_cases(case):
+    def one(name, **parts):
+        layers = [fast_layer(), changed(fast_layer(), **parts)]
+        case(name, layers, awq_config(version="gemv_fast"))
+
+    whole = [fast_layer(), fast_layer()]
+    one("FAST-1-no-terms", qzeros=None)
+    one("FAST-1-no-scales", scales=None)
+    case("FAST-1-config-says-8", whole, awq_config(version="gemv_fast", bits=8))
+    one("FAST-2-blocks-are-cut", qweight=filler("I16", [OUTPUTS // 4, INPUTS - 1]))
+    one("FAST-3-terms-of-another-type", qzeros=filler("BF16", [8 * WIDTH, OUTPUTS]))
+    one("FAST-3-terms-of-other-outputs", qzeros=filler("F16", [8 * WIDTH, OUTPUTS - 1]))
+    one("FAST-3-scales-of-other-outputs", scales=filler("F16", [8 * WIDTH, OUTPUTS + 4]))
+    case("FAST-3-config-says-64", whole, awq_config(version="gemv_fast", group_size=64))
+
+
 def main():
-    for root in [HERE, AWQ]:
+    for root in [HERE, AWQ, GEMV, FAST]:
         for kind in ["valid", "invalid", "findings"]:
             shutil.rmtree(os.path.join(root, kind), ignore_errors=True)
 
@@ -268,6 +322,8 @@ def main():
     gptq_configs(writer(HERE, "invalid"))
     gptq_findings(writer(HERE, "findings"))
     awq_cases(writer(AWQ, "invalid"))
+    gemv_cases(writer(GEMV, "invalid"))
+    fast_cases(writer(FAST, "invalid"))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,15 @@
 void ck_fill_plain_codes(ck_kernels *table);
 void ck_fill_plain_bytes(ck_kernels *table);
 void ck_fill_plain_floats(ck_kernels *table);
+void ck_fill_plain_sha256(ck_kernels *table);
 void ck_fill_avx2_streams(ck_kernels *table);
 void ck_fill_avx2_rows(ck_kernels *table);
 void ck_fill_avx2_bytes(ck_kernels *table);
 void ck_fill_avx2_floats(ck_kernels *table);
+void ck_fill_sha_sha256(ck_kernels *table);
+
+// FIPS 180-4, 4.2.2.
+extern const uint32_t sha256_constants[64];
 
 static inline uint32_t load_u32(const uint8_t *from) {
   uint32_t value;

@@ -83,6 +83,7 @@ extension ConversionReport {
       "carried_tensors": .integer(carriedTensors), "bytes": .integer(byteCount),
       "padding": padding.map(\.json) ?? .null, "requantized": .array(errors.map(\.json)),
       "layers": .array(layers.map(\.json)),
+      "manifest_seconds": manifestSeconds.map(JSON.real) ?? .null,
     ]
   }
 }

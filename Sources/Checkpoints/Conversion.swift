@@ -19,6 +19,8 @@ public struct ConversionReport: Sendable {
   public let byteCount: Int
   /// When all was written and reading it back began.
   public let proofBegan: ContinuousClock.Instant
+  /// The time that hashing for the manifest took, after the proof; nil where none was asked for.
+  public internal(set) var manifestSeconds: Double?
 
   /// Whether every weight is what it was: nothing was rounded anew, or to a dense type.
   public var isLossless: Bool {
@@ -77,9 +79,10 @@ extension ConversionPlan {
   ) throws -> ConversionReport {
     try sideFiles.copy(to: folder, sync: options.sync)
     for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
-    let report = try prove(at: folder.staging, named: folder.path) {
+    var report = try prove(at: folder.staging, named: folder.path) {
       progress?(.proving, $0, $1)
     }
+    if options.writesManifest { report.manifestSeconds = try writeManifest(into: folder) }
     try folder.finish(sync: options.sync)
     return report
   }
@@ -98,6 +101,16 @@ extension ConversionPlan {
     return failure
   }
 
+  /// Hashes the proven output and puts its manifest beside it; returns the seconds this took.
+  private func writeManifest(into folder: OutputFolder) throws -> Double {
+    let began = ContinuousClock.now
+    let manifest = try Manifest(
+      of: folder.staging, ShardedTensors(opening: folder.staging),
+      source: Manifest.Source(of: source), options: options.json, threads: options.threads)
+    try folder.write(manifest.bytes, to: Manifest.fileName, sync: options.sync)
+    return (ContinuousClock.now - began) / .seconds(1)
+  }
+
   /// What decides the bytes of the output: a run that was cut short may be gone on with only where
   /// this is the same.
   fileprivate var fingerprint: JSON {
@@ -110,6 +123,7 @@ extension ConversionPlan {
     return [
       "unfinished": "the output of a conversion that was cut short; run it again to go on",
       "nibble": .string(Release.version), "source": .array(files), "output": json,
+      "manifest": .bool(options.writesManifest),
     ]
   }
 

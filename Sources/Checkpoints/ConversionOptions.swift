@@ -37,6 +37,8 @@ public struct ConversionOptions: Sendable {
   public var threads = Processor.cores
   /// Whether files are flushed to disk before they take their names.
   public var sync = true
+  /// Whether a manifest is written into the output.
+  public var writesManifest = false
   /// Whether an existing output folder is replaced.
   public var force = false
 
@@ -55,6 +57,18 @@ public struct ConversionOptions: Sendable {
         .usage, at: "--to", "no such layout", expected: Self.targetNames.joined(separator: ", "),
         found: name)
     }
+  }
+
+  /// What decides the output's bytes, as a manifest keeps it.
+  var json: JSONObject {
+    var type: JSON = .null
+    if case .dense(let dtype) = target { type = .string(dtype.rawValue) }
+    return JSONObject([
+      "target": .string(target.name), "dtype": type,
+      "group_size": groupSize.map { .integer($0) } ?? .null,
+      "assume_zeros": assumeZeros.map { .string($0.rawValue) } ?? .null,
+      "allow_requantize": .bool(allowsRequantize), "max_shard_bytes": .integer(maxShardBytes),
+    ])
   }
 
   /// All names a target may have.

@@ -25,6 +25,22 @@ public struct FittedLayer: Sendable {
   public var isRequantized: Bool { changes.contains(.requantized) }
 }
 
+extension [FittedLayer] {
+  /// What it took to make these layers fit, each once; of recovered zero points the largest move.
+  public var changes: [FittedLayer.Change] {
+    var changes: [FittedLayer.Change] = []
+    var largest: Double?
+    for change in flatMap(\.changes) {
+      if case .recoveredZeros(let difference) = change {
+        largest = Swift.max(largest ?? 0, difference)
+      } else if !changes.contains(change) {
+        changes.append(change)
+      }
+    }
+    return changes + (largest.map { [.recoveredZeros(largestDifference: $0)] } ?? [])
+  }
+}
+
 /// Finds a form of a layer that a layout can hold.
 struct LayerFitter {
   let codec: any Codec

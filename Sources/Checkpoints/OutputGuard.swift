@@ -3,13 +3,26 @@ import TensorCore
 
 /// Refuses outputs that would touch the source, or replace what is no checkpoint.
 struct OutputGuard {
-  let source: Checkpoint
+  /// The folder of the source.
+  let source: String
+  /// A model is a whole folder; a lone file leaves room for others beside it.
+  let isLoneFile: Bool
   let output: String
   let force: Bool
 
+  init(source: String, isLoneFile: Bool, output: String, force: Bool) {
+    (self.source, self.isLoneFile, self.output, self.force) = (source, isLoneFile, output, force)
+  }
+
+  init(source: Checkpoint, output: String, force: Bool) {
+    let isLoneFile = source.config.model == nil && FileSystem.kind(of: source.path) == .file
+    self.init(
+      source: source.tensors.folder, isLoneFile: isLoneFile, output: output, force: force)
+  }
+
   /// Throws `usage`.
   func check() throws {
-    let folder = FileSystem.realPath(source.tensors.folder) ?? source.tensors.folder
+    let folder = FileSystem.realPath(source) ?? source
     let name = Self.nameInRealFolder(output)
     let target = FileSystem.realPath(output) ?? name
     // The folder that is filled until the output takes its name is emptied first.
@@ -31,10 +44,8 @@ struct OutputGuard {
     }
   }
 
-  /// A model is a whole folder; a lone file leaves room for others beside it.
   private func touches(_ folder: String, _ path: String) -> Bool {
-    let isLoneFile = source.config.model == nil && FileSystem.kind(of: source.path) == .file
-    return Self.contains(path, folder) || !isLoneFile && Self.contains(folder, path)
+    Self.contains(path, folder) || !isLoneFile && Self.contains(folder, path)
   }
 
   /// The output's own name, which need not be there yet, in its folder without links and dots.

@@ -131,8 +131,9 @@ extension AWQGEMVFast {
         remedy: "--to awq or awq_gemv")
     }
     guard survey.rounded > 0 else { return nil }
-    return "zero points become −s·z rounded to \(type): exact in "
-      + "\(survey.groups - survey.rounded) of \(survey.groups) groups, weights of the others move "
-      + "by at most \(survey.largestDifference); whole zero points can be recovered"
+    // A power of two, so that the layers of a model share a few notes.
+    let bound = survey.largestDifference.exponent + 1
+    return "zero points become −s·z rounded to \(type), from which they can be recovered; weights "
+      + "move by less than 2^\(bound)"
   }
 }

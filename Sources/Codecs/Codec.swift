@@ -78,10 +78,9 @@ public struct EncodingOptions: Sendable {
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
   public static let all: [any Codec] = [
-    HQQ(), AWQGEMVFast.llmAWQ, AWQGEMVFast.autoAWQ, AWQGEMV(), GPTQ.v1, GPTQ.v2, AWQ(),
-    MLX(),
-    CompressedTensors(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4, FloatCodec.nvfp4,
-    MLX(),
+    GPTQ.v1, GPTQ.v2, AWQ(), AWQGEMV(), AWQGEMVFast.autoAWQ, AWQGEMVFast.llmAWQ,
+    CompressedTensors(), MLX(), HQQ(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4,
+    FloatCodec.nvfp4,
   ]
 
   /// The layouts that can be written, which users may name after `--to`.

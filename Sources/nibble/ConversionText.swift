@@ -26,7 +26,7 @@ enum ConversionText {
 
   private static func packed(_ layers: [FittedLayer]) -> String {
     let requantized = layers.count(where: \.isRequantized)
-    let changes = Set(layers.flatMap { $0.changes.map(\.description) }).sorted()
+    let changes = layers.changes.map(\.description).sorted()
     let kept = "\(Words.plural(layers.count - requantized, "layer")) re-encoded, no number changes"
     let list = changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"
     return requantized == 0 ? kept + list : "\(kept); \(requantized) rounded anew\(list)"
@@ -54,9 +54,15 @@ enum ConversionText {
     case .asIs: lines = ["\(path): \(carried)"]
     }
     if let padding = report.padding { lines.append(padding.summary) }
+    for change in report.changes.changes {
+      if case .recoveredZeros = change { lines.append(change.description) }
+    }
     lines += report.errors.map { error in
       "rounded anew: \(error.name.escapedForDisplay): relative error "
         + "\(Words.short(error.relative)), largest change \(Words.short(error.maximum))"
+    }
+    if let seconds = report.manifestSeconds {
+      lines.append("\(Manifest.fileName): all hashed in \(Words.fixed(seconds, 2)) s")
     }
     return lines.joined(separator: "\n")
   }

@@ -16,7 +16,7 @@ struct Nibble: ParsableCommand {
     version: Release.version,
     subcommands: [
       Inspect.self, Convert.self, Dequantize.self, Reshard.self, Verify.self, Diff.self,
-      Doctor.self, Bench.self,
+      MakeManifest.self, Repair.self, Doctor.self, Bench.self,
     ])
 
   static func main() {

@@ -27,6 +27,9 @@ struct OutputArguments: ParsableArguments {
   @Flag(help: "Do not wait for the disk: faster, unsafe if the machine loses power.")
   var noSync = false
 
+  @Flag(help: "Write nibble.manifest.json too: a SHA-256 for every tensor and file.")
+  var manifest = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -43,6 +46,7 @@ struct OutputArguments: ParsableArguments {
     options.threads = threads
     options.sync = !noSync
     options.force = force
+    options.writesManifest = manifest
     return options
   }
 

@@ -3,10 +3,12 @@ import Checkpoints
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Check a checkpoint against the rules of its formats, and of runtimes.",
+    abstract: "Check a checkpoint against the rules of its formats, its manifest, and runtimes.",
     discussion: """
-      With --for, says for each runtime whether it loads the checkpoint, which rules are broken \
-      (Formats/runtimes.md) and by which layers. Exit code 5 when a runtime refuses.
+      A \(Manifest.fileName) beside the tensors is checked digest by digest. With --for, says for \
+      each runtime whether it loads the checkpoint, which rules are broken (Formats/runtimes.md) \
+      and by which layers. Exit code 4 when rules of the formats are broken, 3 when only the \
+      manifest says otherwise, 5 when a runtime refuses.
       """)
 
   @Argument(help: "A checkpoint folder, a .safetensors file or an index.")
@@ -48,7 +50,12 @@ struct Verify: ParsableCommand {
       for finding in result.findings {
         Terminal.print("\(finding.severity.rawValue): \(finding.failure)")
       }
-      let verdict = result.isClean ? "obeys its formats" : "breaks rules of its formats"
+      let verdict =
+        switch result.failure {
+        case nil: "obeys its formats"
+        case .differs: "is not what its manifest says"
+        default: "breaks rules of its formats"
+        }
       let counts = result.checks.map { "  \($0.count) \($0.what)" }.joined(separator: "\n")
       let zeros = result.zeroPoints.map { "\n  zero points: \($0.summary)" } ?? ""
       Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)\(zeros)")

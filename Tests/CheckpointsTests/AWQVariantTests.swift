@@ -71,6 +71,18 @@ import Testing
     }
   }
 
+  @Test(
+    arguments: try Fixtures.paths(in: "awq_gemv/invalid")
+      + Fixtures.paths(in: "awq_gemv_fast/invalid"))
+  func invalidCheckpointIsRefusedByItsRule(path: String) throws {
+    let checkpoint = try Checkpoint(opening: path)
+    let errors = checkpoint.findings.filter { $0.severity == .error }
+    #expect(!errors.isEmpty)
+    #expect(errors.allSatisfy { $0.failure.rule == Fixtures.rule(of: path) }, "\(errors)")
+    let failure = try #require(throws: Failure.self) { try Converted(path, to: "gptq_v2") }
+    #expect(failure.kind == .malformed)
+  }
+
   @Test func readOnlyLayoutsAreNoTargets() throws {
     let failure = try #require(throws: Failure.self) { try ConversionOptions(target: "hqq") }
     #expect(failure.kind == .usage)

@@ -61,6 +61,11 @@ enum Files {
     return files
   }
 
+  /// All bytes of a tensor.
+  static func bytes(of tensor: Tensor) throws -> [UInt8] {
+    try tensor.source.contents(tensor.offset..<tensor.offset + tensor.byteCount)
+  }
+
   /// Copies a folder, so that a test may change it.
   static func copy(_ folder: String, to target: String) throws {
     try FileSystem.makeFolder(target)

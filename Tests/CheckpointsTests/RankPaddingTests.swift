@@ -75,7 +75,10 @@ import Testing
     let down = try #require(result.output.tensors["model.layers.1.mlp.down_proj.weight"])
     let source = try #require(result.source.tensors["model.layers.1.mlp.down_proj.weight"])
     #expect(down.shape == [64, 128])
-    let (new, old) = (try down.contents().bytes.array, try source.contents().bytes.array)
+    let padded = try down.contents()
+    let stored = try source.contents()
+    let new = padded.bytes.array
+    let old = stored.bytes.array
     for row in 0..<64 {
       #expect(new[row * 256..<row * 256 + 192] == old[row * 192..<(row + 1) * 192])
       #expect(new[row * 256 + 192..<(row + 1) * 256].allSatisfy { $0 == 0 })

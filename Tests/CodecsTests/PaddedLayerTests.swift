@@ -53,12 +53,12 @@ import Testing
       rows: region.rows, columns: region.columns.lowerBound / 32..<region.columns.upperBound / 32)
     let turned = try padded.scales(groups, .inputMajor)
     let straight = try padded.scales(groups, .outputMajor)
-    let zeros = try padded.zeros(groups, .inputMajor)
+    let zeros = try padded.offsets(groups, .inputMajor)
     for (r, row) in groups.rows.enumerated() {
       for (g, group) in groups.columns.enumerated() {
         #expect(turned[g * groups.rows.count + r] == whole.scales[row * 6 + group])
         #expect(straight[r * groups.columns.count + g] == whole.scales[row * 6 + group])
-        #expect(zeros[g * groups.rows.count + r] == whole.zeros[row * 6 + group])
+        #expect(zeros[g * groups.rows.count + r] == Float(whole.zeros[row * 6 + group]))
       }
     }
   }

@@ -80,6 +80,9 @@ typedef struct ck_kernels {
   void (*extract)(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
   void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
 
+  // Takes `count` blocks of 64 bytes into a state of SHA-256: eight words, the first one first.
+  void (*sha256)(uint32_t *state, const void *blocks, size_t count);
+
   void (*statistics)(const void *values, size_t count, ck_statistics *result);
 } ck_kernels;
 

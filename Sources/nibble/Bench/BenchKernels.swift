@@ -127,6 +127,14 @@ struct BenchKernels: ParsableCommand {
         let height = codes / columns
         Transpose.bytes(source.part(0..<codes), rows: height, columns: columns, into: &part)
       })
+    for level in Processor.levels {
+      rows.append(
+        Row(name: "SHA-256 (\(level))", bytes: codes) { source, target in
+          var hash = SHA256(on: level)
+          hash.update(source.part(0..<codes))
+          target.set(hash.finish()[0], at: 0)
+        })
+    }
     return rows
   }
 }
