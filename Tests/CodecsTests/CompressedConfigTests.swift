@@ -64,7 +64,9 @@ import Testing
     let settings = try scheme(config(#""\#(name)": ["Linear"]"#))?.defaults
     #expect(settings?.bits == bits && settings?.groupSize == size)
     #expect(settings?.symmetric == symmetric)
-    #expect(settings.map(CompressedDialect.format) == format)
+    // The usual format is not repeated.
+    let stated = settings?.dialect["format"]?.string
+    #expect(stated == (format == "pack-quantized" ? nil : format))
   }
 
   @Test(arguments: [
@@ -121,6 +123,25 @@ import Testing
     #expect(plain("x.a") == other && plain("x.c") == other)
     #expect(plain("x.b") == moved)
     for dense in ["x.d", "model.embed_tokens", "lm_head"] { #expect(plain(dense) == nil) }
+  }
+
+  @Test func whatIsWrittenIsRead() throws {
+    let settings = Scheme.Settings(bits: 4, groupSize: 64, symmetric: false)
+    var scheme = Scheme(
+      layout: "compressed-tensors", defaults: settings,
+      overrides: [
+        .init(.exactly("x.a"), .init(bits: 8, groupSize: -1, symmetric: true)),
+        .init(.exactly("x.b"), nil),
+      ],
+      quantizesHead: true, writer: "nibble:0.1.0", quantizer: "gptqmodel:7.7.0")
+    #expect(try Self.codec.scheme(from: Self.codec.config(for: scheme)) == scheme)
+    scheme.quantizesHead = false
+    scheme.defaults.groupSize = -1
+    #expect(try Self.codec.scheme(from: Self.codec.config(for: scheme)) == scheme)
+    // Without a name of our own the version stands for the writer.
+    (scheme.writer, scheme.quantizer) = (nil, nil)
+    let read = try Self.codec.scheme(from: Self.codec.config(for: scheme))
+    #expect(read?.writer == "compressed-tensors:0.19.0")
   }
 
   /// The inputs' quantization and the format are kept where the layout stays the same.
