@@ -12,8 +12,7 @@ enum CompressedPreset {
       throw reader.unsupported("the preset \(name)")
     }
     let settings = Scheme.Settings(bits: bits, groupSize: 128, symmetric: true)
-    // Rounded inputs of 8 bits are what int-quantized is for; either format may follow.
-    return activations == 16 ? settings.stored(as: "pack-quantized") : settings
+    return activations == 16 ? settings : settings.stored(as: "int-quantized")
   }
 
   private static let fixed: [String: (Scheme.Settings, String)] = [
@@ -46,7 +45,7 @@ enum CompressedPreset {
 extension Scheme.Settings {
   fileprivate func stored(as format: String) -> Scheme.Settings {
     var settings = self
-    settings.dialect["format"] = .string(format)
+    if format != "pack-quantized" { settings.dialect["format"] = .string(format) }
     return settings
   }
 }

@@ -9,19 +9,28 @@ extension CompressedTensors {
       config, at: "quantization config", rules: CompressedDialect.rules)
     try CompressedDialect.checkSupport(reader)
     let groups = try CompressedDialect.groups(reader)
-    let ignored = try CompressedDialect.patterns(reader, "ignore").map { Scheme.Override($0, nil) }
+    let ignored = try CompressedDialect.patterns(reader, "ignore")
     let general = groups.first { $0.takesAllLinear }
-    // Without a group for all linear layers, what no group names is dense.
-    let rest = general == nil ? [Scheme.Override(try .all(at: reader.place), nil)] : []
-    let named = groups.filter { $0.settings != general?.settings || !$0.takesAllLinear }
     return Scheme(
       layout: name,
       defaults: general?.settings ?? groups.compactMap(\.settings).first
         ?? Scheme.Settings(bits: 8, groupSize: -1, symmetric: true),
-      // CT-12: what is ignored is dense whatever names it; names go before expressions.
-      overrides: ignored + named.flatMap(\.exact) + named.flatMap(\.expressions) + rest,
-      quantizesHead: true,
-      writer: try reader.string(["version"]).map { "\(name):\($0)" })
+      overrides: try overrides(groups, ignored: ignored.filter { $0 != .exactly("lm_head") })
+        + (general == nil ? [Scheme.Override(try .all(at: reader.place), nil)] : []),
+      quantizesHead: !ignored.contains(.exactly("lm_head")),
+      writer: try reader.writer ?? reader.string(["version"]).map { "\(name):\($0)" },
+      quantizer: reader.quantizer)
+  }
+
+  /// CT-12: what is ignored is dense whatever names it; names go before expressions.
+  private func overrides(
+    _ groups: [CompressedDialect.Group], ignored: [ModulePattern]
+  ) throws -> [Scheme.Override] {
+    let exact = groups.flatMap(\.exact).filter { group in
+      guard case .exactly(let module) = group.modules else { return true }
+      return !ignored.contains { $0.matches(module) }
+    }
+    return exact + ignored.map { Scheme.Override($0, nil) } + groups.flatMap(\.expressions)
   }
 
   /// CT-22: one group for all linear layers, one for each kind of exception by exact names.
@@ -44,7 +53,7 @@ extension CompressedTensors {
     let formats = Set(settings.map(CompressedDialect.format))
     var ignored = scheme.overrides.filter { $0.settings == nil }.map(\.modules.asTarget)
     if !scheme.quantizesHead { ignored.append("lm_head") }
-    return JSONObject([
+    var config = JSONObject([
       "config_groups": .object(groups),
       "format": .string(formats.count == 1 ? formats.first ?? "" : "mixed-precision"),
       "global_compression_ratio": .null,
@@ -57,6 +66,8 @@ extension CompressedTensors {
       // The packing of 3, 5, 6 and 7 bits is that of 0.17 and later.
       "version": "0.19.0",
     ])
+    config["meta"] = scheme.meta
+    return config
   }
 }
 
@@ -159,7 +170,10 @@ enum CompressedDialect {
     guard let object = value.object else { throw group.wrongType("weights", "an object") }
     let weights = ConfigReader(object, at: group.place + " weights", rules: rules)
     var dialect = JSONObject()
-    if let format, format != "mixed-precision" { dialect["format"] = .string(format) }
+    // The usual format goes without saying, so that one written is read as it was.
+    if let format, !["mixed-precision", "pack-quantized"].contains(format) {
+      dialect["format"] = .string(format)
+    }
     for key in ["input_activations", "output_activations"] {
       if let activations = group.object[key], !activations.isNull { dialect[key] = activations }
     }

@@ -8,6 +8,11 @@ public struct CompressedTensors: Codec {
   public let name = "compressed-tensors"
   public let configRule = "CT-15"
   public var describesEachLayer: Bool { true }
+  public var habits: FileHabits {
+    var habits = FileHabits()
+    habits.hasOwnConfigFile = false
+    return habits
+  }
   public var scaleTypes: [DType] { [.f16, .bf16, .f32] }
 
   public init() {}

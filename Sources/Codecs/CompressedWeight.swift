@@ -196,8 +196,9 @@ extension CompressedWeight {
         expected: "\(declared.bits)", found: "\(bits)", rule: "CT-2")
       findings.append(Finding(.error, failure, names: [module]))
     }
+    let format = declared.dialect["format"]?.string ?? "pack-quantized"
     let formats = storage == .bytes ? ["int-quantized", "naive-quantized"] : ["pack-quantized"]
-    if let format = declared.dialect["format"]?.string, !formats.contains(format) {
+    if !formats.contains(format) {
       let failure = Failure(
         .malformed, at: module, "the config and the tensors disagree on the format",
         expected: format, found: formats[0], rule: "CT-11")

@@ -8,7 +8,7 @@ import Testing
 /// Laws 2, 3 and 7 over whole checkpoints: what a plan predicts is what is written, every tensor of
 /// the source is accounted for, and the numbers are the source's.
 @Suite struct ConversionTests {
-  static let targets = ["gptq", "gptq_v2", "awq"]
+  static let targets = ["gptq", "gptq_v2", "awq", "compressed-tensors"]
 
   @Test(arguments: try Samples.all(), targets)
   func outputHoldsTheSource(path: String, target: String) throws {

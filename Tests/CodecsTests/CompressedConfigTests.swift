@@ -64,7 +64,7 @@ import Testing
     let settings = try scheme(config(#""\#(name)": ["Linear"]"#))?.defaults
     #expect(settings?.bits == bits && settings?.groupSize == size)
     #expect(settings?.symmetric == symmetric)
-    #expect(settings?.dialect["format"]?.string == format)
+    #expect(settings.map(CompressedDialect.format) == format)
   }
 
   @Test(arguments: [

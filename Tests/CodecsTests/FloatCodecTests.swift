@@ -115,7 +115,8 @@ import Testing
       #expect(layer.claim.dense.isTransposed == test.isTransposed)
       let (rows, columns) = (layer.form.rows, layer.form.columns)
       let matrix = try QuantizedMatrix(layer).dequantized()
-      weights += test.isTransposed
+      weights +=
+        test.isTransposed
         ? (0..<columns).flatMap { column in (0..<rows).map { matrix[$0 * columns + column] } }
         : matrix
       try DecodeChecks.readsAlike(layer, using: &random)
@@ -261,12 +262,14 @@ import Testing
       #"{"quant_method": "fp8", "weight_block_size": [128, 128], "fmt": "e4m3"}"#)
     #expect(deepSeek?.layout == "fp8" && deepSeek?.defaults.bits == 8)
     let oss = try scheme(
-      #"{"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}"#)
+      #"{"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}"#
+    )
     #expect(oss?.layout == "mxfp4" && oss?.defaults.groupSize == 32)
     #expect(oss?.rules().settings(for: "model.layers.3.self_attn.q_proj") == nil)
     #expect(oss?.rules().settings(for: "model.layers.3.mlp.experts.down_proj") != nil)
     let modelOpt = try scheme(
-      #"{"producer": {"name": "modelopt", "version": "0.29"}, "quantization": {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head", "*.self_attn*"]}}"#)
+      #"{"producer": {"name": "modelopt", "version": "0.29"}, "quantization": {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head", "*.self_attn*"]}}"#
+    )
     #expect(modelOpt?.layout == "nvfp4" && modelOpt?.writer == "modelopt:0.29")
     #expect(modelOpt?.rules().settings(for: "model.layers.0.self_attn.q_proj") == nil)
     #expect(modelOpt?.rules().settings(for: "lm_head") == nil)
