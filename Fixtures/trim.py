@@ -3,7 +3,7 @@
     python3 Fixtures/trim.py GOLDENS [--sums]
 
 GOLDENS is a folder of full checkpoints, each with the tensors that its writer's own code reads
-out of some of its layers in `expected.safetensors`. Writes gptq/golden/ and awq/golden/ beside
+out of some of its layers in `expected.safetensors`. Writes the golden/ folders of layouts beside
 this file, and demo-model/, from scratch; bytes of tensors and configs are not touched. With
 --sums it prints the table of provenance of README.md.
 """
@@ -37,6 +37,21 @@ CHECKPOINTS = [
     ("awq", "awq-llama256-w4g128-gemm", [K_PROJ]),
     ("awq", "awq-llamanano-w4g32-sym-gemm-gptqmodel", [K_PROJ]),
     ("awq", "awq-llamanano-w4g64-gemm", [K_PROJ, DOWN_PROJ]),
+    ("awq_gemv", "awq-llamanano-w4g32-gemv", [K_PROJ, DOWN_PROJ]),
+    ("awq_gemv_fast", "awq-llamanano-w4g64-gemvfast", [K_PROJ, DOWN_PROJ]),
+    ("autoround", "autoround-llamanano-w2g32-asym-autoround", [K_PROJ]),
+    ("hqq", "hqq-llamanano-w2g32-axis0", [K_PROJ]),
+    ("hqq", "hqq-llamanano-w4g64", [K_PROJ]),
+    ("mlx", "mlx-llamanano-mxfp4", [K_PROJ]),
+    ("mlx", "mlx-llamanano-q3g64", [K_PROJ]),
+    ("mlx", "mlx-llamanano-q5g32", [K_PROJ]),
+    ("compressed-tensors", "ct-llamanano-w4a16-g32-asym", [K_PROJ, DOWN_PROJ]),
+    ("compressed-tensors", "ct-llamanano-w4a16-g64-actorder-group", [K_PROJ]),
+    ("compressed-tensors", "ct-llamanano-w8a16-channel", [K_PROJ]),
+    ("compressed-tensors", "ct-optnano-int8-w8a8", [Q_PROJ]),
+    ("compressed-tensors", "ct-optnano-w8a16-g32-asym", [Q_PROJ]),
+    ("fp8", "ct-llamanano-fp8-dynamic", [K_PROJ]),
+    ("nvfp4", "ct-llamanano-nvfp4a16", [K_PROJ]),
 ]
 
 # Folder of fixtures, golden, the prefixes and the parts of the tensors to keep.
@@ -48,6 +63,18 @@ LAYERS = [
     (
         "awq", "layers-awq", ["p1"],
         ["gemm.qweight", "gemm.qzeros", "gemm.scales", "gemm.dequant_f32", "zeros"],
+    ),
+    (
+        "awq_gemv", "layers-awq", ["p0", "p1", "p2"],
+        ["gemv.qweight", "gemv.qzeros", "gemv.scales", "scales", "zeros"],
+    ),
+    (
+        "awq_gemv_fast", "layers-awq", ["p0", "p1", "p2"],
+        ["gemvfast.qweight", "gemvfast.qzeros", "gemvfast.scales", "scales", "zeros"],
+    ),
+    (
+        "mlx", "layers-mlx", [f"m{case}" for case in range(1, 6)],
+        ["wq", "scales", "biases", "dequant"],
     ),
 ]
 
@@ -157,7 +184,7 @@ def trim_layers(goldens, folder, name, prefixes, parts):
     target = fresh(folder, "golden", name)
     _, tensors = read(os.path.join(goldens, name, "layers.safetensors"))
     names = [f"{prefix}.{part}" for prefix in prefixes for part in parts]
-    kept = {name: tensors[name] for name in names}
+    kept = {name: tensors[name] for name in names if name in tensors}
     write(os.path.join(target, "layers.safetensors"), None, kept)
 
 

@@ -2,9 +2,10 @@
 
     python3 Fixtures/gptq/make.py
 
-Writes invalid/ and findings/ beside this file, and the same in ../awq, from scratch. The name of
-a folder begins with the one rule that it breaks. What is in invalid/ can't be converted; what is
-in findings/ can, but verify speaks of it.
+Writes valid/, invalid/ and findings/ beside this file, and the same in ../awq, ../awq_gemv and
+../awq_gemv_fast, from scratch. The
+name of a folder in the latter two begins with the one rule that it breaks. What is in invalid/
+can't be converted; what is in findings/ can, but verify speaks of it.
 """
 
 import json
@@ -13,12 +14,16 @@ import shutil
 import struct
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-AWQ = os.path.join(os.path.dirname(HERE), "awq")
+AWQ, GEMV, FAST = [
+    os.path.join(os.path.dirname(HERE), name) for name in ["awq", "awq_gemv", "awq_gemv_fast"]
+]
 
 LAYERS = [f"model.layers.{n}.self_attn.q_proj" for n in range(2)]
-SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I32": 4, "I64": 8, "U32": 4}
+SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I16": 2, "I32": 4, "I64": 8, "U32": 4}
 OUTPUTS, INPUTS, GROUP = 32, 64, 32
 GROUPS = INPUTS // GROUP
+# Words of eight groups in a row of the padded layouts: 1, and 4 is their unit for groups of 32.
+WIDTH = 4
 
 
 def filler(dtype, shape):
@@ -88,8 +93,9 @@ def awq_config(**changes):
 def write_tensors(path, tensors):
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, (dtype, shape, data) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
-        offset += len(data)
+        end = offset + len(data)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, end]}
+        offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
@@ -156,6 +162,12 @@ def gptq_tensors(case):
     one("GPTQ-6-index-negative", g_idx=index([-1] + trivial[1:]))
     full = ("I32", [GROUPS, 4], b"\xf7\x77\x77\x77" * GROUPS * 4)
     one("GPTQ-12-full-fields-of-an-unknown-writer", qzeros=full)
+    eights = ("I32", [GROUPS, 4], b"\x88" * GROUPS * 16)
+    second = changed(gptq_layer(), qzeros=eights)
+    case("GPTQ-13-version-2-named-1", [second, second], gptq_config())
+    named = gptq_config(checkpoint_format="gptq_v2")
+    case("GPTQ-13-version-1-named-2", [gptq_layer(), gptq_layer()], named)
+    one("GPTQ-14-a-layer-of-version-2", qzeros=eights)
 
 
 def gptq_configs(case):
@@ -176,6 +188,7 @@ def gptq_configs(case):
     case("GPTQ-22-planar", whole, gptq_config(checkpoint_format="gptq_p"))
     case("GPTQ-22-words-of-16-bits", whole, gptq_config(pack_dtype="int16"))
     case("GPTQ-23-pattern-is-no-expression", whole, gptq_config(dynamic={"+:((": {"bits": 4}}))
+    case("GPTQ-23-pattern-has-a-backreference", whole, gptq_config(dynamic={r"-:(a)\1": {}}))
     case("GPTQ-23-pattern-is-too-long", whole, gptq_config(dynamic={"-:" + "a" * 1025: {}}))
     case("GPTQ-24-not-declared", whole, None)
     case("GPTQ-24-nothing-is-packed", [dense_layer(), dense_layer()], gptq_config())
@@ -183,6 +196,28 @@ def gptq_configs(case):
     case("GPTQ-24-one-is-dense", [gptq_layer(), dense_layer()], gptq_config())
     left_out = gptq_config(dynamic={r"-:model\.layers\.1\.": {}})
     case("GPTQ-24-left-out-yet-packed", whole, left_out)
+
+
+def words(*values):
+    return integers(values, "I")
+
+
+def examples(writer):
+    """The worked examples of Formats/gptq.md and Formats/awq.md: 8 outputs, 8 inputs, 2 groups."""
+    halves = ("F16", [2, 8], b"\x00\x38" * 16)
+    codes = words(*(0x76543210 + 0x11111111 * n & 0xFFFFFFFF for n in range(8)))
+    layer = {"qweight": ("I32", [1, 8], codes), "scales": halves, "g_idx": index([0] * 4 + [1] * 4)}
+    fields = {"gptq": (0x77777777, 0x76543210), "gptq_v2": (0x88888888, 0x87654321)}
+    for version, zeros in fields.items():
+        qzeros = ("I32", [2, 1], words(*zeros))
+        config = gptq_config(group_size=4, sym=False, checkpoint_format=version)
+        writer(HERE, "valid")("example-" + version, [changed(layer, qzeros=qzeros)], config)
+    codes = words(*(0x75316420 + 0x11111111 * k & 0xFFFFFFFF for k in range(8)))
+    layer = {
+        "qweight": ("I32", [8, 1], codes), "scales": halves,
+        "qzeros": ("I32", [2, 1], words(0x88888888, 0x75316420)),
+    }
+    writer(AWQ, "valid")("example", [layer], awq_config(group_size=4))
 
 
 def gptq_findings(case):
@@ -218,24 +253,77 @@ def awq_cases(case):
     case("AWQ-12-packed-as-gptq", [gptq_layer(), gptq_layer()], awq_config())
     case("AWQ-12-one-is-dense", [awq_layer(), dense_layer()], awq_config())
     case("AWQ-12-left-out-yet-packed", whole, awq_config(modules_to_not_convert=["layers.1."]))
-    case("AWQ-13-gemv", whole, awq_config(version="gemv"))
-    case("AWQ-13-gemv-fast", whole, awq_config(version="GEMV_FAST"))
+    case("AWQ-12-packed-as-gemm-not-gemv", whole, awq_config(version="gemv"))
+    case("AWQ-12-packed-as-gemm-not-gemv-fast", whole, awq_config(version="GEMV_FAST"))
+    case("AWQ-13-marlin", whole, awq_config(version="marlin"))
     case("GPTQ-21-bits", whole, awq_config(), awq_config(bits=8))
 
 
+def gemv_layer():
+    return {
+        "qweight": filler("I32", [OUTPUTS, INPUTS // 8]),
+        "qzeros": filler("I32", [OUTPUTS, WIDTH]),
+        "scales": filler("F16", [OUTPUTS, 8 * WIDTH]),
+    }
+
+
+def gemv_cases(case):
+    def one(name, **parts):
+        case(name, [gemv_layer(), changed(gemv_layer(), **parts)], awq_config(version="gemv"))
+
+    whole = [gemv_layer(), gemv_layer()]
+    one("GEMV-1-no-qzeros", qzeros=None)
+    case("GEMV-1-config-says-8", whole, awq_config(version="gemv", bits=8))
+    one("GEMV-2-qzeros-of-other-outputs", qzeros=filler("I32", [OUTPUTS - 1, WIDTH]))
+    one("GEMV-2-qzeros-are-floats", qzeros=filler("F32", [OUTPUTS, WIDTH]))
+    one("GEMV-2-scales-of-other-groups", scales=filler("F16", [OUTPUTS, 8]))
+    one("GEMV-2-scales-are-integers", scales=filler("I32", [OUTPUTS, 8 * WIDTH]))
+    case("GEMV-3-config-says-64", whole, awq_config(version="gemv", group_size=64))
+    case("GEMV-3-config-says-16", whole, awq_config(version="gemv", group_size=16))
+    one("GEMV-3-three-words", qzeros=filler("I32", [OUTPUTS, 3]),
+        scales=filler("F16", [OUTPUTS, 24]))
+
+
+def fast_layer():
+    return {
+        "qweight": filler("I16", [OUTPUTS // 4, INPUTS]),
+        "qzeros": filler("F16", [8 * WIDTH, OUTPUTS]),
+        "scales": filler("F16", [8 * WIDTH, OUTPUTS]),
+    }
+
+
+def fast_cases(case):
+    def one(name, **parts):
+        layers = [fast_layer(), changed(fast_layer(), **parts)]
+        case(name, layers, awq_config(version="gemv_fast"))
+
+    whole = [fast_layer(), fast_layer()]
+    one("FAST-1-no-terms", qzeros=None)
+    one("FAST-1-no-scales", scales=None)
+    case("FAST-1-config-says-8", whole, awq_config(version="gemv_fast", bits=8))
+    one("FAST-2-blocks-are-cut", qweight=filler("I16", [OUTPUTS // 4, INPUTS - 1]))
+    one("FAST-3-terms-of-another-type", qzeros=filler("BF16", [8 * WIDTH, OUTPUTS]))
+    one("FAST-3-terms-of-other-outputs", qzeros=filler("F16", [8 * WIDTH, OUTPUTS - 1]))
+    one("FAST-3-scales-of-other-outputs", scales=filler("F16", [8 * WIDTH, OUTPUTS + 4]))
+    case("FAST-3-config-says-64", whole, awq_config(version="gemv_fast", group_size=64))
+
+
 def main():
-    for root in [HERE, AWQ]:
-        for kind in ["invalid", "findings"]:
+    for root in [HERE, AWQ, GEMV, FAST]:
+        for kind in ["valid", "invalid", "findings"]:
             shutil.rmtree(os.path.join(root, kind), ignore_errors=True)
 
     def writer(root, kind):
         return lambda name, layers, config, second=None: checkpoint(
             root, kind, name, layers, config, second)
 
+    examples(writer)
     gptq_tensors(writer(HERE, "invalid"))
     gptq_configs(writer(HERE, "invalid"))
     gptq_findings(writer(HERE, "findings"))
     awq_cases(writer(AWQ, "invalid"))
+    gemv_cases(writer(GEMV, "invalid"))
+    fast_cases(writer(FAST, "invalid"))
 
 
 if __name__ == "__main__":

@@ -144,6 +144,18 @@ AVX2 static void shift(const void *source, void *target, size_t count, uint8_t a
   plain_shift(from + i, to + i, count - i, addend, mask);
 }
 
+AVX2 static void extract(const void *source, void *target, size_t count, unsigned down,
+                         uint8_t mask) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  const __m256i kept = bytes_of(0xFFu >> down & mask);
+  const __m128i by = _mm_cvtsi32_si128((int)down);
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32)
+    store(to + i, both(_mm256_srl_epi16(load(from + i), by), kept));
+  plain_extract(from + i, to + i, count - i, down, mask);
+}
+
 AVX2 static void extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum) {
   const uint8_t *from = bytes;
   __m256i low = bytes_of(*minimum), high = bytes_of(*maximum);
@@ -168,6 +180,7 @@ void ck_fill_avx2_bytes(ck_kernels *table) {
   table->transpose_4 = transpose_4;
   table->count_differences = count_differences;
   table->shift = shift;
+  table->extract = extract;
   table->extremes = extremes;
 }
 

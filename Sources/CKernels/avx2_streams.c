@@ -205,11 +205,50 @@ AVX2 static void interleaved_pack(const void *codes, void *words, size_t count) 
   plain_interleaved_pack(from + 8 * i, to + 4 * i, count - i);
 }
 
+// 64 codes of each of four rows, which lie row after row.
+AVX2 static void quads_unpack(const void *words, void *codes, size_t quads, size_t columns) {
+  const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  const __m256i bytes = twice(order), mask = bytes_of(15);
+  const uint8_t *from = words;
+  uint8_t *to = codes;
+  for (size_t quad = 0; quad < quads; quad++, to += 4 * columns)
+    for (size_t block = 0; block < columns; block += 64)
+      for (size_t row = 0; row < 4; row++, from += 32) {
+        const __m256i nibbles = _mm256_shuffle_epi8(load(from), bytes);
+        const __m256i low = both(nibbles, mask);
+        const __m256i high = both(_mm256_srli_epi16(nibbles, 4), mask);
+        const __m256i first = _mm256_unpacklo_epi64(low, high);
+        const __m256i second = _mm256_unpackhi_epi64(low, high);
+        store(to + row * columns + block, _mm256_permute2x128_si256(first, second, 0x20));
+        store(to + row * columns + block + 32, _mm256_permute2x128_si256(first, second, 0x31));
+      }
+}
+
+AVX2 static void quads_pack(const void *codes, void *words, size_t quads, size_t columns) {
+  const __m128i order = _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+  const __m256i bytes = twice(order), mask = bytes_of(15);
+  const uint8_t *from = codes;
+  uint8_t *to = words;
+  for (size_t quad = 0; quad < quads; quad++, from += 4 * columns)
+    for (size_t block = 0; block < columns; block += 64)
+      for (size_t row = 0; row < 4; row++, to += 32) {
+        const __m256i left = both(load(from + row * columns + block), mask);
+        const __m256i right = both(load(from + row * columns + block + 32), mask);
+        const __m256i first = _mm256_permute2x128_si256(left, right, 0x20);
+        const __m256i second = _mm256_permute2x128_si256(left, right, 0x31);
+        const __m256i low = _mm256_unpacklo_epi64(first, second);
+        const __m256i high = _mm256_slli_epi16(_mm256_unpackhi_epi64(first, second), 4);
+        store(to, _mm256_shuffle_epi8(either(low, high), bytes));
+      }
+}
+
 void ck_fill_avx2_streams(ck_kernels *table) {
   table->stream_unpack = stream_unpack;
   table->stream_pack = stream_pack;
   table->interleaved_unpack = interleaved_unpack;
   table->interleaved_pack = interleaved_pack;
+  table->quads_unpack = quads_unpack;
+  table->quads_pack = quads_pack;
 }
 
 #endif

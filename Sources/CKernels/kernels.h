@@ -11,10 +11,15 @@
 void ck_fill_plain_codes(ck_kernels *table);
 void ck_fill_plain_bytes(ck_kernels *table);
 void ck_fill_plain_floats(ck_kernels *table);
+void ck_fill_plain_sha256(ck_kernels *table);
 void ck_fill_avx2_streams(ck_kernels *table);
 void ck_fill_avx2_rows(ck_kernels *table);
 void ck_fill_avx2_bytes(ck_kernels *table);
 void ck_fill_avx2_floats(ck_kernels *table);
+void ck_fill_sha_sha256(ck_kernels *table);
+
+// FIPS 180-4, 4.2.2.
+extern const uint32_t sha256_constants[64];
 
 static inline uint32_t load_u32(const uint8_t *from) {
   uint32_t value;
@@ -48,12 +53,15 @@ void plain_rows_unpack(unsigned bits, const void *words, void *codes, size_t row
 void plain_rows_pack(unsigned bits, const void *codes, void *words, size_t rows, size_t columns);
 void plain_interleaved_unpack(const void *words, void *codes, size_t count);
 void plain_interleaved_pack(const void *codes, void *words, size_t count);
+void plain_quads_unpack(const void *words, void *codes, size_t quads, size_t columns);
+void plain_quads_pack(const void *codes, void *words, size_t quads, size_t columns);
 void plain_f16_to_f32(const void *source, void *target, size_t count);
 void plain_bf16_to_f32(const void *source, void *target, size_t count);
 void plain_f32_to_f16(const void *source, void *target, size_t count);
 void plain_f32_to_bf16(const void *source, void *target, size_t count);
 size_t plain_count_differences(const void *a, const void *b, size_t count);
 void plain_shift(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
 void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
 
 // The running state of `statistics`: one accumulator for each of the eight lanes.

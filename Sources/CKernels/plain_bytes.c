@@ -61,6 +61,12 @@ void plain_shift(const void *source, void *target, size_t count, uint8_t addend,
 }
 
 // Widens *minimum...*maximum to hold the bytes.
+void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] >> down & mask);
+}
+
 void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum) {
   const uint8_t *from = bytes;
   uint8_t low = *minimum, high = *maximum;
@@ -79,5 +85,6 @@ void ck_fill_plain_bytes(ck_kernels *table) {
   table->count_differences = plain_count_differences;
   table->histogram = plain_histogram;
   table->shift = plain_shift;
+  table->extract = plain_extract;
   table->extremes = plain_extremes;
 }

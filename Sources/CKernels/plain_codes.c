@@ -132,6 +132,37 @@ void plain_interleaved_pack(const void *codes, void *words, size_t count) {
   }
 }
 
+// Calls for the 16 bytes of every 32 codes of a row, with the place of the first code.
+#define FOR_EACH_CHUNK(quads, columns)                           \
+  for (size_t quad = 0; quad < (quads); quad++)                  \
+    for (size_t block = 0; block < (columns); block += 64)       \
+      for (size_t row = 4 * quad; row < 4 * quad + 4; row++)     \
+        for (size_t column = block; column < block + 64; column += 32)
+
+void plain_quads_unpack(const void *words, void *codes, size_t quads, size_t columns) {
+  const uint8_t *from = words;
+  FOR_EACH_CHUNK(quads, columns) {
+    uint8_t *to = (uint8_t *)codes + row * columns + column;
+    for (size_t j = 0; j < 8; j++, from += 2) {
+      to[j] = from[0] & 15;
+      to[j + 8] = from[0] >> 4;
+      to[j + 16] = from[1] & 15;
+      to[j + 24] = from[1] >> 4;
+    }
+  }
+}
+
+void plain_quads_pack(const void *codes, void *words, size_t quads, size_t columns) {
+  uint8_t *to = words;
+  FOR_EACH_CHUNK(quads, columns) {
+    const uint8_t *from = (const uint8_t *)codes + row * columns + column;
+    for (size_t j = 0; j < 8; j++, to += 2) {
+      to[0] = (uint8_t)((from[j] & 15) | from[j + 8] << 4);
+      to[1] = (uint8_t)((from[j + 16] & 15) | from[j + 24] << 4);
+    }
+  }
+}
+
 void ck_fill_plain_codes(ck_kernels *table) {
   table->stream_unpack = plain_stream_unpack;
   table->stream_pack = plain_stream_pack;
@@ -139,4 +170,6 @@ void ck_fill_plain_codes(ck_kernels *table) {
   table->rows_pack = plain_rows_pack;
   table->interleaved_unpack = plain_interleaved_unpack;
   table->interleaved_pack = plain_interleaved_pack;
+  table->quads_unpack = plain_quads_unpack;
+  table->quads_pack = plain_quads_pack;
 }

@@ -32,9 +32,7 @@ public final class Checkpoint: Sendable {
     let all =
       Self.findings(of: tensors, strict: strict) + config.findings + census.findings
       + disagreements
-    findings = all.enumerated().sorted {
-      ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
-    }.map(\.element)
+    findings = all.gravestFirst
   }
 
   /// What a strict opening lets pass leaves every tensor certain, so it only warns. GPTQModel counts
@@ -51,8 +49,14 @@ public final class Checkpoint: Sendable {
     layers.first { $0.name == name }
   }
 
-  /// Opens a layer for reading. `assume` settles version 1 zero points of unknown writers.
-  public func open(_ claim: LayerClaim, assume: ZeroRule? = nil) throws -> any PackedLayer {
+  /// Opens a layer for reading. `assume` settles version 1 zero points of unknown writers;
+  /// `version` reads those of a GPTQ layer so, whatever the config says (GPTQ-13).
+  public func open(
+    _ claim: LayerClaim, assume: ZeroRule? = nil, version: GPTQ.Version? = nil
+  ) throws -> any PackedLayer {
+    if let version, claim.gptqVersion != nil {
+      return try version.codec.open(claim, scheme: config.scheme, assume: assume)
+    }
     guard let codec = Codecs.named(claim.layout) else {
       throw Failure(.internal, at: claim.name, "no codec named \(claim.layout)")
     }
@@ -91,7 +95,9 @@ struct LayerCensus {
       }
     }
     layers.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-    findings += layers.flatMap(\.findings) + leftovers(claimed)
+    let recognised = Recognition.all(in: table, claimed: claimed.union(failedModules))
+    findings += layers.flatMap(\.findings) + recognised.map(\.finding)
+    findings += leftovers(claimed.union(recognised.flatMap(\.modules)))
   }
 
   /// Parts of packed layers that no layout took, under a config that declares one: they would be
@@ -107,7 +113,7 @@ struct LayerCensus {
         .malformed, at: module, "the parts are no layer of any layout that is read",
         expected: "qweight, qzeros and scales in the shapes of \(scheme.layout)",
         found: qweight.map { "a qweight of \($0.dtype) \($0.shape)" } ?? "no qweight",
-        rule: qweight == nil ? "GPTQ-1" : scheme.layout == "awq" ? "AWQ-2" : "GPTQ-2")
+        rule: qweight == nil ? "GPTQ-1" : scheme.isAWQ ? "AWQ-2" : "GPTQ-2")
       return Finding(.error, failure, names: [module])
     }
   }

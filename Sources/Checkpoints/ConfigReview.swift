@@ -20,8 +20,13 @@ struct ConfigReview {
     let failure = Failure(
       .malformed, at: config.model?.name ?? "config.json", what, expected: expected,
       found: found + Self.listing(names),
-      rule: config.scheme?.layout == "awq" ? "AWQ-12" : "GPTQ-24")
+      rule: rule)
     return Finding(severity, failure, names: names)
+  }
+
+  /// The rule of the declared layout's page on configs that do not fit their tensors.
+  private var rule: String {
+    config.scheme.flatMap { Codecs.named($0.layout)?.configRule } ?? GPTQ.v1.configRule
   }
 
   /// The first few of many names.
@@ -75,7 +80,10 @@ struct ConfigReview {
 
   /// Dense layers whose like in other blocks are packed, and that the config does not mention.
   private var mixture: Finding? {
-    guard let rules = config.scheme?.rules(), !layers.isEmpty else { return nil }
+    guard let scheme = config.scheme, !layers.isEmpty,
+      Codecs.named(scheme.layout)?.habits.listsPackedModules ?? true
+    else { return nil }
+    let rules = scheme.rules()
     let kinds = Set(layers.map { Self.kind(of: $0.name) })
     let names = denseMatrices.map(\.module).filter {
       kinds.contains(Self.kind(of: $0)) && rules.settings(for: $0) != nil
@@ -88,8 +96,10 @@ struct ConfigReview {
 
   /// Two-dimensional `X.weight` tensors of floating point inside numbered blocks.
   private var denseMatrices: [(module: String, tensor: Tensor)] {
-    table.modules(with: "weight").compactMap { module in
-      guard let tensor = table["\(module).weight"], tensor.shape.rank == 2, tensor.dtype.isFloat,
+    let packed = Set(layers.flatMap { $0.parts.values.map(\.name) })
+    return table.modules(with: "weight").compactMap { module in
+      guard !packed.contains("\(module).weight"), let tensor = table["\(module).weight"],
+        tensor.shape.rank == 2, tensor.dtype.isFloat,
         Self.kind(of: module) != module
       else { return nil }
       return (module, tensor)
@@ -100,4 +110,9 @@ struct ConfigReview {
   static func kind(of module: String) -> String {
     module.split(separator: ".").map { Int($0) == nil ? String($0) : "#" }.joined(separator: ".")
   }
+}
+
+extension Scheme {
+  /// Whether the config is one of AWQ's family, which share a dialect and its rules.
+  var isAWQ: Bool { layout.hasPrefix("awq") || layout == "llm_awq" }
 }

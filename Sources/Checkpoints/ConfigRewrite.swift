@@ -14,15 +14,44 @@ public struct ConfigRewrite: Sendable {
     }
   }
 
+  /// The keys of `config.json` under which the dialects put their words.
+  static let quantizationKeys = ["quantization_config", "quantization"]
+
   public let files: [File]
 
-  init(_ config: ModelConfig, codec: any Codec, scheme: Scheme) throws {
-    let quantization = try codec.config(for: scheme)
-    var files = [File(name: "quantize_config.json", object: quantization)]
+  /// Puts another quantization in, where the layout's loaders look for it.
+  init(_ config: ModelConfig, quantization: JSONObject, habits: FileHabits) {
+    var files: [File] = []
+    if habits.hasOwnConfigFile {
+      files.append(File(name: "quantize_config.json", object: quantization))
+    }
     if var model = config.model?.object {
-      model["quantization_config"] = .object(quantization)
+      for key in Self.quantizationKeys {
+        model[key] = habits.configKeys.contains(key) ? .object(quantization) : nil
+      }
       files.append(File(name: "config.json", object: model))
     }
     self.files = files
+  }
+
+  /// Takes the quantization out; the weights that were packed are of `denseType` now.
+  init(_ config: ModelConfig, denseType: DType) {
+    guard var model = config.model?.object else {
+      files = []
+      return
+    }
+    for key in Self.quantizationKeys { model[key] = nil }
+    let names: [DType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16"]
+    for key in ["dtype", "torch_dtype"] where model[key] != nil {
+      model[key] = names[denseType].map(JSON.string) ?? model[key]
+    }
+    files = [File(name: "config.json", object: model)]
+  }
+
+  /// Leaves the configs as they are.
+  init(unchanged config: ModelConfig) {
+    files = [config.model, config.quantization].compactMap(\.self).map {
+      File(name: $0.name, object: $0.object)
+    }
   }
 }

@@ -6,12 +6,27 @@ internal import TensorCore
 /// What a finished conversion has shown about itself.
 public struct ConversionReport: Sendable {
   public let path: String
+  public let target: ConversionOptions.Target
   public let layers: [LayerComparison]
+  /// What each layer needed to fit.
+  public let changes: [FittedLayer]
+  /// The error that rounding anew has added, for the layers it was asked for.
+  public let errors: [RequantizationError]
   /// Tensors that were carried over, all of them compared byte for byte.
   public let carriedTensors: Int
+  /// What was padded for tensor parallelism, if that was asked for.
+  public let padding: RankPadding?
   public let byteCount: Int
   /// When all was written and reading it back began.
   public let proofBegan: ContinuousClock.Instant
+  /// The time that hashing for the manifest took, after the proof; nil where none was asked for.
+  public internal(set) var manifestSeconds: Double?
+
+  /// Whether every weight is what it was: nothing was rounded anew, or to a dense type.
+  public var isLossless: Bool {
+    if case .dense(let type) = target { return type == .f32 && errors.isEmpty }
+    return errors.isEmpty
+  }
 
   public var codes: Int { layers.reduce(0) { $0 + $1.codes } }
   public var scales: Int { layers.reduce(0) { $0 + $1.scales } }
@@ -26,24 +41,90 @@ extension ConversionPlan {
   public typealias Progress = @Sendable (_ stage: Stage, _ done: Int, _ total: Int) -> Void
 
   /// Writes the output, opens it with the strict reader, compares every number with the source,
-  /// and only then gives it its name.
+  /// and only then gives it its name. Goes on with complete files that a run of the same plan left.
   ///
-  /// Throws `usage` where the output exists, `io`, or `differs` where the proof fails; whatever it
-  /// throws, no output folder is left.
+  /// Throws `usage` where the output exists, `io`, or `differs` where the proof fails. No output
+  /// folder is left then; after `io`, complete files stay in the folder marked unfinished.
   public func pour(to path: String, progress: Progress? = nil) throws -> ConversionReport {
-    try OutputGuard(source: source, output: path, force: options.force).check()
-    let folder = try OutputFolder(path: path, replacing: options.force)
+    try Self.pour([(self, path)], progress: progress)[0]
+  }
+
+  /// Pours several plans of one source from one reading of it, each into its own folder.
+  public static func pour(
+    _ outputs: [(plan: ConversionPlan, path: String)], progress: Progress? = nil
+  ) throws -> [ConversionReport] {
+    var jobs: [Pour.Job] = []
     do {
-      try Pour(plan: self, folder: folder) { progress?(.writing, $0, $1) }.run()
-      try sideFiles.copy(to: folder, sync: options.sync)
-      for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
-      let report = try prove(at: folder.staging, named: path) { progress?(.proving, $0, $1) }
-      try folder.finish(sync: options.sync)
-      return report
+      for (plan, path) in outputs {
+        try OutputGuard(source: plan.source, output: path, force: plan.options.force).check()
+        let folder = try OutputFolder(
+          path: path, replacing: plan.options.force,
+          fingerprint: plan.options.sync ? plan.fingerprint : nil)
+        jobs.append(Pour.Job(plan: plan, folder: folder))
+      }
+      let threads = outputs.map(\.plan.options.threads).max() ?? 1
+      try Pour(jobs: jobs, threads: threads) { progress?(.writing, $0, $1) }.run()
+      return try jobs.map { try $0.plan.complete($0.folder, progress: progress) }
+    } catch let failure as Failure where failure.kind == .io {
+      throw giveUp(jobs, after: failure)
     } catch {
-      folder.discard()
+      for job in jobs { job.folder.discard() }
       throw error
     }
+  }
+
+  /// Writes what stands beside the tensors, proves the whole, and gives it its name.
+  private func complete(
+    _ folder: OutputFolder, progress: Progress?
+  ) throws -> ConversionReport {
+    try sideFiles.copy(to: folder, sync: options.sync)
+    for config in configs { try folder.write(config.bytes, to: config.name, sync: options.sync) }
+    var report = try prove(at: folder.staging, named: folder.path) {
+      progress?(.proving, $0, $1)
+    }
+    if options.writesManifest { report.manifestSeconds = try writeManifest(into: folder) }
+    try folder.finish(sync: options.sync)
+    return report
+  }
+
+  /// After a failure of the system complete files are worth keeping: the same command goes on.
+  private static func giveUp(_ jobs: [Pour.Job], after failure: Failure) -> Failure {
+    var failure = failure
+    for job in jobs {
+      if job.plan.options.sync && job.folder.hasCompleteFiles {
+        failure.remedy =
+          "run the same command again to go on; \(job.folder.staging) holds what is done"
+      } else {
+        job.folder.discard()
+      }
+    }
+    return failure
+  }
+
+  /// Hashes the proven output and puts its manifest beside it; returns the seconds this took.
+  private func writeManifest(into folder: OutputFolder) throws -> Double {
+    let began = ContinuousClock.now
+    let manifest = try Manifest(
+      of: folder.staging, ShardedTensors(opening: folder.staging),
+      source: Manifest.Source(of: source), options: options.json, threads: options.threads)
+    try folder.write(manifest.bytes, to: Manifest.fileName, sync: options.sync)
+    return (ContinuousClock.now - began) / .seconds(1)
+  }
+
+  /// What decides the bytes of the output: a run that was cut short may be gone on with only where
+  /// this is the same.
+  fileprivate var fingerprint: JSON {
+    let files = source.tensors.files.map { file -> JSON in
+      [
+        "name": .string(file.name), "bytes": .integer(file.size),
+        "modified": .integer(FileSystem.modificationTime(of: file.source.path) ?? 0),
+      ]
+    }
+    return [
+      "unfinished": "the output of a conversion that was cut short; run it again to go on",
+      "nibble": .string(Release.version), "source": .array(files), "output": json,
+      "manifest": .bool(options.writesManifest),
+    ]
   }
 
   private func prove(
@@ -54,27 +135,65 @@ extension ConversionPlan {
     if let finding = output.findings.first(where: { $0.severity == .error }) {
       throw finding.failure
     }
-    let pairs = try layers.map { layer in
-      guard let claim = output.layer(named: layer.name) else {
-        throw Failure(.differs, at: layer.name, "the layer is missing from the output")
-      }
-      return (a: layer, b: try output.open(claim))
+    let carried = try proveCarried(in: output)
+    let results: [LayerComparison]
+    switch options.target {
+    case .layout: results = try proveLayers(in: output, progress)
+    case .dense: results = try proveParts(of: output, progress)
+    case .asIs: results = []
     }
-    let results = try LayerComparer(pairs: pairs, threads: options.threads).run(
-      progress: progress)
-    if let wrong = results.first(where: { !$0.isEqual }) {
+    let padded = try provePadded(in: output)
+    if let wrong = (results + padded).first(where: { !$0.isEqual }) {
       throw Failure(
         .differs, at: wrong.name, "the output does not hold the same numbers",
         found: wrong.summary)
     }
-    let carried = try proveCarried(in: output)
+    let errors = try RequantizationError.measure(layers, threads: options.threads)
     return ConversionReport(
-      path: path, layers: results, carriedTensors: carried, byteCount: shards.totalSize,
-      proofBegan: began)
+      path: path, target: options.target, layers: results, changes: layers, errors: errors,
+      carriedTensors: carried, padding: padding, byteCount: shards.totalSize, proofBegan: began)
+  }
+
+  /// Opens every layer of the output and compares it with the form that was meant for it.
+  private func proveLayers(
+    in output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) throws -> [LayerComparison] {
+    let pairs = try layers.map { layer in
+      guard let claim = output.layer(named: layer.source.name) else {
+        throw Failure(.differs, at: layer.source.name, "the layer is missing from the output")
+      }
+      return (a: layer.fitted, b: try output.open(claim))
+    }
+    return try LayerComparer(pairs: pairs, threads: options.threads).run(progress: progress)
+  }
+
+  /// Dense weights against the layers they come from, a comparison for each.
+  private func proveParts(
+    of output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) throws -> [LayerComparison] {
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      if case .encode(let part, let layer) = output.recipe { (layer.name, part) } else { nil }
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads)
+      .run(progress: progress)
+  }
+
+  private func provePadded(in output: Checkpoint) throws -> [LayerComparison] {
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      if case .pad(let part) = output.recipe { (part.info.name, part) } else { nil }
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
+  }
+
+  /// Tensors that are copied.
+  private var carriedTensors: [Tensor] {
+    outputs.compactMap { output in
+      if case .copy(let tensor) = output.recipe { tensor } else { nil }
+    }
   }
 
   private func proveCarried(in output: Checkpoint) throws -> Int {
-    let dense = source.denseTensors
+    let dense = carriedTensors
     let pairs = try dense.map { tensor in
       guard let copy = output.tensors[tensor.name] else {
         throw Failure(.differs, at: tensor.place, "the tensor is missing from the output")
@@ -93,6 +212,7 @@ extension LayerComparison {
   /// One line for people.
   public var summary: String {
     if let mismatch { return mismatch }
+    if let values { return values.summary }
     return "\(differingCodes) of \(codes) codes, \(differingScales) of \(scales) scales and "
       + "\(differingZeros) of \(zeros) zeros differ"
   }

@@ -12,6 +12,8 @@ public struct ConversionPlan: Sendable {
     case copy(Tensor)
     /// A part of a packed layer.
     case encode(EncodedPart, layer: any PackedLayer)
+    /// A dense tensor with zeros behind its rows or columns.
+    case pad(EncodedPart)
   }
 
   /// One output tensor.
@@ -22,115 +24,151 @@ public struct ConversionPlan: Sendable {
 
   public let source: Checkpoint
   public let options: ConversionOptions
-  public let layers: [any PackedLayer]
+  /// Layers that are encoded anew, in the form the target takes; none where tensors stay as they are.
+  public let layers: [FittedLayer]
   /// Sorted by name.
   public let outputs: [Output]
   public let shards: ShardLayout
   /// Config files with their new content.
   public let configs: [ConfigRewrite.File]
   public let sideFiles: SideFiles
-  /// The config the output will have, without its dialect.
-  public let scheme: Scheme
+  /// What is padded for tensor parallelism; nil where that was not asked for.
+  public let padding: RankPadding?
+  /// The config the output will have, without its dialect; nil where it has no quantization.
+  public let scheme: Scheme?
 
-  /// Reads all zero points (1/group_size of the numbers), nothing else of the data.
+  /// What the user should know of the source, or of how it was taken.
+  public let warnings: [Finding]
+
+  /// Reads all scales and zero points (some 1/group_size of the numbers), and of the codes a sample
+  /// that shows the version of asymmetric GPTQ.
   ///
   /// Throws `cannotRepresent` naming every layer the target can't hold, `malformed` where the
-  /// source is not in order, `usage` for an unknown target.
+  /// source is not in order.
   public init(_ source: Checkpoint, _ options: ConversionOptions) throws {
-    guard let codec = Codecs.named(options.target) else {
-      throw Failure(
-        .usage, at: "--to", "no such layout",
-        expected: Codecs.all.map(\.name).joined(separator: ", "), found: options.target)
+    try SourceCheck(source: source, options: options).run()
+    warnings = try VersionCheck(source: source, options: options).run()
+    var opened = try source.layers.map {
+      try source.open($0, assume: options.assumeZeros, version: options.assumeVersion)
     }
-    try Self.checkSource(source)
-    let layers = try source.layers.map { try source.open($0, assume: options.assumeZeros) }
-    let facts = try Self.facts(of: layers, threads: options.threads)
-    try Self.checkZeros(facts, source)
-    try Self.checkTarget(codec, facts, source)
-    let scheme = TargetScheme(source: source, target: codec.name, facts: facts).scheme
-    let outputs = try Self.outputs(of: source, layers, codec)
+    try ZeroCheck(source: source, threads: options.threads).run(on: opened)
+    if case .asIs = options.target, options.padForRanks != nil {
+      throw Failure(.usage, at: source.path, "tensors that stay as they are can't be padded")
+    }
+    let padding = try options.padForRanks.map { try RankPadding(source, ranks: $0) }
+    if let padding { opened = try padding.padded(opened) }
+    self.padding = padding
+    let configs: [ConfigRewrite.File]
     self.source = source
     self.options = options
-    self.layers = layers
-    self.outputs = outputs
-    self.scheme = scheme
+    switch options.target {
+    case .layout(let codec):
+      layers = try Self.fit(opened, to: codec, source, options)
+      let facts = try Self.facts(of: layers, threads: options.threads)
+      let scheme = codec.completed(
+        TargetScheme(source: source, target: codec, facts: facts).scheme)
+      configs = try ConfigRewrite(
+        source.config, quantization: codec.config(for: scheme), habits: codec.habits
+      ).files
+      self.scheme = scheme
+      outputs = try Self.outputs(of: source, layers, codec, options, padding)
+    case .dense(let type):
+      layers = opened.map { FittedLayer(source: $0, fitted: $0, changes: []) }
+      configs = ConfigRewrite(source.config, denseType: type).files
+      scheme = nil
+      let packed = try DenseParts(type: type).parts(of: opened).map {
+        Output(info: $0.part.info, recipe: .encode($0.part, layer: $0.layer))
+      }
+      outputs = Self.sorted(try Self.carried(from: source.denseTensors, padding) + packed)
+    case .asIs:
+      layers = []
+      configs = ConfigRewrite(unchanged: source.config).files
+      scheme = source.config.scheme
+      outputs = Self.sorted(try Self.carried(from: source.tensors.tensors, nil))
+    }
+    self.configs = padding?.rewritten(configs) ?? configs
     shards = try ShardLayout(
-      tensors: outputs.map(\.info), metadata: Self.metadata(of: source),
+      tensors: outputs.map(\.info), metadata: Self.metadata(of: source, for: options.target),
       maxShardBytes: options.maxShardBytes)
-    configs = try ConfigRewrite(source.config, codec: codec, scheme: scheme).files
     sideFiles = try SideFiles(of: source)
   }
 
-  private static func checkSource(_ source: Checkpoint) throws {
-    let errors = source.findings.filter { $0.severity == .error }
-    if let only = errors.first, errors.count == 1 || source.layers.isEmpty { throw only.failure }
-    guard errors.isEmpty else {
-      throw Failure(
-        .malformed, at: source.path, "the source is not in order",
-        found: "\(errors.count) errors",
-        remedy: "nothing was written; nibble verify lists them all",
-        details: errors.prefix(20).map(\.failure.description))
+  private static func fit(
+    _ layers: [any PackedLayer], to codec: any Codec, _ source: Checkpoint,
+    _ options: ConversionOptions
+  ) throws -> [FittedLayer] {
+    let fitter = LayerFitter(codec: codec, options: options)
+    let results = Gathered<Result<FittedLayer, LayerRefusal>>(count: layers.count)
+    try parallelBands(layers.count, threads: options.threads) { index, workspace in
+      results.set(try fitter.fit(layers[index], workspace), at: index)
     }
-    guard !source.layers.isEmpty else {
-      throw Failure(
-        .unsupported, at: source.path, "there is no packed layer to convert",
-        expected: "layers in \(Codecs.all.map(\.name).joined(separator: ", "))",
-        found: source.config.method ?? "dense tensors",
-        details: source.findings.map(\.failure.description))
+    var refused: [LayerRefusal] = []
+    let fitted = results.values.compactMap { result -> FittedLayer? in
+      switch result {
+      case .success(let layer): return layer
+      case .failure(let refusal):
+        refused.append(refusal)
+        return nil
+      }
     }
+    guard let first = refused.first else { return fitted }
+    throw Failure(
+      .cannotRepresent, at: source.path,
+      "\(codec.name) can't hold \(refused.count) of \(layers.count) layers without changing them",
+      rule: first.refusal.rule, remedy: "nothing was written; \(first.refusal.remedy)",
+      details: refused.map { "\($0.name): \($0.refusal.reason); \($0.refusal.remedy)" })
   }
 
-  private static func facts(of layers: [any PackedLayer], threads: Int) throws -> [LayerFacts] {
+  private static func facts(of layers: [FittedLayer], threads: Int) throws -> [LayerFacts] {
     let facts = Gathered<LayerFacts>(count: layers.count)
     try parallelBands(layers.count, threads: threads) { index, workspace in
-      facts.set(try LayerFacts(of: layers[index], workspace), at: index)
+      let layer = layers[index]
+      facts.set(
+        layer.isRequantized
+          ? LayerFacts(name: layer.fitted.name, form: layer.fitted.form, zeros: nil, ambiguous: 0)
+          : try LayerFacts(of: layer.fitted, workspace), at: index)
     }
     return facts.values
   }
 
-  /// GPTQ-12: full zero-point fields of an unknown writer mean one of three things.
-  private static func checkZeros(_ facts: [LayerFacts], _ source: Checkpoint) throws {
-    let ambiguous = facts.filter { $0.ambiguous > 0 }
-    guard !ambiguous.isEmpty else { return }
-    let fields = ambiguous.reduce(0) { $0 + $1.ambiguous }
-    throw Failure(
-      .malformed, at: source.path,
-      "version 1 zero points are ambiguous: \(fields) fields are full and the config names no "
-        + "known writer",
-      expected: "fields below the maximum, or --assume-zeros word|mask|carry",
-      found: "\(ambiguous.count) layers with full fields", rule: "GPTQ-12",
-      details: ambiguous.map { "\($0.name): \($0.ambiguous) full fields" })
-  }
-
-  private static func checkTarget(
-    _ codec: any Codec, _ facts: [LayerFacts], _ source: Checkpoint
-  ) throws {
-    let refusals = facts.compactMap { layer in codec.refusal(of: layer).map { (layer, $0) } }
-    guard let (_, first) = refusals.first else { return }
-    throw Failure(
-      .cannotRepresent, at: source.path,
-      "\(codec.name) can't hold \(refusals.count) of \(facts.count) layers without changing them",
-      rule: first.rule, remedy: "nothing was written; \(first.remedy)",
-      details: refusals.map { "\($0.name): \($1.reason); \($1.remedy)" })
-  }
-
   private static func outputs(
-    of source: Checkpoint, _ layers: [any PackedLayer], _ codec: any Codec
+    of source: Checkpoint, _ layers: [FittedLayer], _ codec: any Codec,
+    _ options: ConversionOptions, _ padding: RankPadding?
   ) throws -> [Output] {
-    let dense = source.denseTensors.map { Output(info: $0.info, recipe: .copy($0)) }
     let packed = try layers.flatMap { layer in
-      try codec.parts(of: layer, options: EncodingOptions()).map {
-        Output(info: $0.info, recipe: .encode($0, layer: layer))
+      try codec.parts(of: layer.fitted, options: options.encoding).map {
+        Output(info: $0.info, recipe: .encode($0, layer: layer.fitted))
       }
     }
-    return (dense + packed).sorted {
-      $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8)
+    return sorted(try carried(from: source.denseTensors, padding) + packed)
+  }
+
+  private static func carried(
+    from tensors: [Tensor], _ padding: RankPadding?
+  ) throws -> [Output] {
+    try tensors.map { tensor in
+      guard let part = try padding?.padded(tensor)?.part() else {
+        return Output(info: tensor.info, recipe: .copy(tensor))
+      }
+      return Output(info: part.info, recipe: .pad(part))
     }
+  }
+
+  private static func sorted(_ outputs: [Output]) -> [Output] {
+    outputs.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
   }
 
   /// `format` and the names of tied tensors; what describes the source's quantization is left out.
-  private static func metadata(of source: Checkpoint) -> [String: String] {
-    var kept = ["format": "pt"]
+  private static func metadata(
+    of source: Checkpoint, for target: ConversionOptions.Target
+  ) -> [String: String] {
+    let codec: (any Codec)? =
+      switch target {
+      case .layout(let codec): codec
+      case .dense: nil
+      case .asIs: source.config.scheme.flatMap { Codecs.named($0.layout) }
+      }
+    var kept = ["format": (codec?.habits ?? FileHabits()).metadataFormat]
     for file in source.tensors.files {
       for member in file.header.metadata.members {
         guard let target = member.value.string, source.tensors[target] != nil else { continue }
@@ -138,5 +176,22 @@ public struct ConversionPlan: Sendable {
       }
     }
     return kept
+  }
+
+  /// What the user should know of how parts are written, each once.
+  public var notes: [String] {
+    var seen: Set<String> = []
+    return [padding?.summary].compactMap(\.self) + outputs.compactMap { output in
+      guard case .encode(let part, _) = output.recipe, let note = part.note,
+        seen.insert(note).inserted
+      else { return nil }
+      return note
+    }
+  }
+
+  /// Source tensors by what becomes of them: every one is copied or encoded.
+  public var packedSources: [String] {
+    let names = layers.flatMap { $0.source.claim.parts.values.map(\.name) }
+    return Set(names).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 }

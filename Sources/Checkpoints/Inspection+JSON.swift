@@ -20,7 +20,8 @@ extension Inspection {
     ])
     object["layers"] = .array(checkpoint.layers.map(\.json))
     object["tensors"] = .array(checkpoint.tensors.tensors.map(\.json))
-    object["findings"] = .array(checkpoint.findings.map(\.json))
+    object["zero_points"] = zeroPoints?.json ?? .null
+    object["findings"] = .array(findings.map(\.json))
     return .object(object)
   }
 

@@ -2,7 +2,7 @@ public import Codecs
 internal import Containers
 public import TensorCore
 
-/// What a checkpoint holds, from its headers and configs alone.
+/// What a checkpoint holds, from its headers and configs, and from a glance at its zero points.
 public struct Inspection: Sendable {
   /// Like layers of all blocks together: `model.layers.#.mlp.down_proj`.
   public struct Kind: Sendable {
@@ -19,9 +19,17 @@ public struct Inspection: Sendable {
   public let kinds: [Kind]
   /// Dense tensors, sorted by name.
   public let dense: [Tensor]
+  /// What the zero points of GPTQ layers show; nil where there are none.
+  public let zeroPoints: ZeroForensics?
+  /// The checkpoint's findings and those of its zero points, gravest first.
+  public let findings: [Finding]
 
-  public init(_ checkpoint: Checkpoint) {
+  /// Reads at most 1 MiB of zero points at a glance, a sample of the codes too if `depth` asks for
+  /// it. Throws `io`.
+  public init(_ checkpoint: Checkpoint, _ depth: ZeroForensics.Depth = .glance) throws {
     self.checkpoint = checkpoint
+    zeroPoints = try ZeroForensics(checkpoint, depth)
+    findings = (checkpoint.findings + [zeroPoints?.finding].compactMap(\.self)).gravestFirst
     dense = checkpoint.denseTensors
     var kinds: [Kind] = []
     var positions: [String: Int] = [:]

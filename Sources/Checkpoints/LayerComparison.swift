@@ -14,13 +14,17 @@ public struct LayerComparison: Sendable, Equatable {
   public var differingZeros = 0
   /// What keeps the two from being compared at all, such as another shape.
   public var mismatch: String?
+  /// Where the forms differ: how far the values are from each other, and whether that is near
+  /// enough. Nothing else is counted then.
+  public var values: ValueComparison?
+  public var isWithinTolerance = true
 
   public init(name: String) {
     self.name = name
   }
 
   public var isEqual: Bool {
-    mismatch == nil && differingCodes + differingScales + differingZeros == 0
+    mismatch == nil && isWithinTolerance && differingCodes + differingScales + differingZeros == 0
   }
 
   mutating func add(_ other: LayerComparison) {
@@ -67,13 +71,14 @@ struct LayerComparer {
     return results.withLock { $0 }
   }
 
-  private static func mismatch(_ a: QuantizedForm, _ b: QuantizedForm) -> String? {
+  static func mismatch(_ a: QuantizedForm, _ b: QuantizedForm) -> String? {
     if (a.rows, a.columns) != (b.rows, b.columns) {
       return "\(a.rows) × \(a.columns) against \(b.rows) × \(b.columns)"
     }
     if a.grid != b.grid { return "\(a.grid.bits) bits against \(b.grid.bits)" }
     if a.grouping != b.grouping { return "the groups differ" }
-    return a.offset == b.offset ? nil : "the offsets differ in kind"
+    return a.offset == b.offset || a.offset.isTerm(of: b.offset) || b.offset.isTerm(of: a.offset)
+      ? nil : "the offsets differ in kind"
   }
 
   private func tasks(of pair: Int) -> [Task] {
@@ -106,11 +111,37 @@ struct LayerComparer {
       let size = a.form.offset.byteCount
       guard size > 0 else { return result }
       result.zeros = region.count
+      guard a.form.offset == b.form.offset else {
+        result.differingZeros = try differingTerms(region, pair: task.pair, workspace)
+        return result
+      }
       result.differingZeros = try differences(region.count, size, workspace) { layer, bytes in
         try (layer == 0 ? a : b).readOffsets(region, .inputMajor, into: &bytes, workspace)
       }
     }
     return result
+  }
+
+  /// Counts the groups where one layer's added term is not the other's −(z·s), rounded to the type
+  /// that terms are stored in.
+  private func differingTerms(
+    _ region: Region, pair: Int, _ workspace: Workspace
+  ) throws -> Int {
+    let (a, b) = pairs[pair]
+    let (whole, added) = a.form.offset == .integer ? (a, b) : (b, a)
+    guard case .added(let type) = added.form.offset else { return region.count }
+    return try workspace.lend(region.count * type.bits / 8) { rounded in
+      try whole.readTerms(region, as: type, into: &rounded, workspace)
+      return try workspace.lend(region.count * 4) { expected in
+        try FloatConversion.toFloat32(type, rounded.bytes, into: &expected)
+        return try workspace.lend(region.count * 4) { terms in
+          try added.readFloatOffsets(region, .outputMajor, into: &terms, workspace)
+          return (0..<region.count).count {
+            terms.bytes.float32(at: $0) != expected.bytes.float32(at: $0)
+          }
+        }
+      }
+    }
   }
 
   /// Reads `count` elements of `size` bytes from both layers and counts those that differ.
@@ -130,5 +161,12 @@ struct LayerComparer {
         }
       }
     }
+  }
+}
+
+extension Offset {
+  /// Whether this is an added term that may stand for the whole zero points of the other.
+  fileprivate func isTerm(of other: Offset) -> Bool {
+    if case .added = self { other == .integer } else { false }
   }
 }

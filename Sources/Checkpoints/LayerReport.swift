@@ -100,7 +100,7 @@ extension LayerReport.Corner {
       return
     }
     offsets = try workspace.lend(parameters.count * 4) { bytes in
-      try layer.readFloatOffsets(parameters, into: &bytes, workspace)
+      try layer.readFloatOffsets(parameters, .outputMajor, into: &bytes, workspace)
       return (0..<shown.rows).map { row in
         (0..<groups).map { bytes.bytes.float32(at: row * form.groups + $0) }
       }

@@ -21,7 +21,7 @@ public struct ModelConfig: Sendable {
 
   /// The names of files that hold nothing but a quantization config, in the order of search.
   static let quantizationNames = [
-    "quantize_config.json", "quant_config.json", "quantization_config.json",
+    "quantize_config.json", "quant_config.json", "quantization_config.json", "hf_quant_config.json",
   ]
   private static let limit = 25_000_000
 
@@ -51,6 +51,13 @@ public struct ModelConfig: Sendable {
     self.findings = findings
   }
 
+  /// The type the model's dense weights have by its own word.
+  public var denseType: DType? {
+    let name = (model?.object["dtype"] ?? model?.object["torch_dtype"])?.string
+    let types: [String: DType] = ["float32": .f32, "float16": .f16, "bfloat16": .bf16]
+    return name.flatMap { types[$0] }
+  }
+
   private static func read(_ name: String, in folder: String) throws -> File? {
     let path = folder + "/" + name
     guard FileSystem.kind(of: path) == .file else { return nil }
@@ -62,8 +69,8 @@ public struct ModelConfig: Sendable {
   }
 
   private static func declaration(in model: File) -> (String, JSONObject)? {
-    guard let object = model.object["quantization_config"]?.object else { return nil }
-    return (model.name, object)
+    let keys = ConfigRewrite.quantizationKeys
+    return keys.lazy.compactMap { model.object[$0]?.object }.first.map { (model.name, $0) }
   }
 
   private static func method(of config: JSONObject) -> String? {

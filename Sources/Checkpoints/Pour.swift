@@ -4,19 +4,39 @@ import Kernels
 import Synchronization
 import TensorCore
 
-/// Writes the tensors of a plan: bands of every output on all threads, each at its final place.
+/// Writes the tensors of plans: bands of every output on all threads, each at its final place.
 ///
-/// Memory: one band and what it is made from for each thread. A file is flushed and named as soon
-/// as its last band is written; the index comes after all of them.
+/// Several plans of one source are written side by side, so that what one reads is still in memory
+/// for the next. Memory: one band and what it is made from for each thread. A file is flushed and
+/// named as soon as its last band is written; the index comes after all of them.
 struct Pour {
+  /// A plan and where it goes.
+  struct Job {
+    let plan: ConversionPlan
+    let folder: OutputFolder
+  }
+
+  /// A file being written.
+  private struct Target: Sendable {
+    let file: OutputFile
+    let byteCount: Int
+    let sync: Bool
+
+    func commit() throws {
+      try file.commit(byteCount: byteCount, sync: sync)
+    }
+  }
+
   /// A run of bytes of one output tensor.
   private struct Band: Sendable {
-    let shard: Int
+    let target: Int
     let offset: Int
     /// Rows of the outermost axis, or bytes of a copy.
     let range: Range<Int>
     let byteCount: Int
     let recipe: ConversionPlan.Recipe
+    /// How far into its tensor the band begins, from 0 to 1.
+    let position: Double
   }
 
   /// Called with bytes written so far and in all, from any thread.
@@ -24,52 +44,78 @@ struct Pour {
 
   private static let copyBytes = 16 << 20
 
-  let plan: ConversionPlan
-  let folder: OutputFolder
+  let jobs: [Job]
+  let threads: Int
   let progress: Progress?
 
+  /// Files that an earlier run has completed are left as they are; the proof reads them too.
   func run() throws {
-    let files = try plan.shards.shards.map { shard in
-      let file = try folder.makeFile(shard.name)
-      try file.reserve(shard.layout.byteCount)
-      try file.write(shard.layout.header, at: 0)
-      return file
+    var targets: [Target] = []
+    var bands: [Band] = []
+    for job in jobs {
+      let recipes = Dictionary(
+        uniqueKeysWithValues: job.plan.outputs.map { ($0.info.name, $0.recipe) })
+      for shard in job.plan.shards.shards where !isComplete(shard, in: job.folder) {
+        let file = try job.folder.makeFile(shard.name)
+        try file.reserve(shard.layout.byteCount)
+        try file.write(shard.layout.header, at: 0)
+        for place in shard.layout.placements {
+          guard let recipe = recipes[place.info.name] else { continue }
+          bands += self.bands(of: place.info, recipe, at: place.offset, in: targets.count)
+        }
+        targets.append(
+          Target(
+            file: file, byteCount: shard.layout.byteCount, sync: job.plan.options.sync))
+      }
     }
-    let bands = bands()
-    let open = plan.shards.shards.indices.map { shard in
-      bands.count { $0.shard == shard }
-    }
-    try pour(bands, into: files, open: open)
-    for (shard, file) in files.enumerated() where open[shard] == 0 { try commit(file, shard) }
-    if let index = plan.shards.index {
-      try folder.write(index, to: plan.shards.indexName, sync: plan.options.sync)
+    try pour(jobs.count > 1 ? Self.bySource(bands) : bands, into: targets)
+    for job in jobs {
+      let shards = job.plan.shards
+      guard let index = shards.index else { continue }
+      try job.folder.write(index, to: shards.indexName, sync: job.plan.options.sync)
     }
   }
 
-  private func pour(_ bands: [Band], into files: [OutputFile], open: [Int]) throws {
+  private func isComplete(_ shard: ShardLayout.Shard, in folder: OutputFolder) -> Bool {
+    guard folder.completed.contains(shard.name) else { return false }
+    let file = try? InputFile(path: folder.staging + "/" + shard.name)
+    return file?.size == shard.layout.byteCount
+  }
+
+  /// Bands made from the same layer beside each other, each from its beginning to its end.
+  private static func bySource(_ bands: [Band]) -> [Band] {
+    let keyed = bands.map { band -> (name: String, position: Double, band: Band) in
+      switch band.recipe {
+      case .copy(let tensor): (tensor.name, band.position, band)
+      case .encode(_, let layer): (layer.name, band.position, band)
+      case .pad(let part): (part.info.name, band.position, band)
+      }
+    }
+    return keyed.sorted { ($0.name, $0.position) < ($1.name, $1.position) }.map(\.band)
+  }
+
+  private func pour(_ bands: [Band], into targets: [Target]) throws {
+    var open = [Int](repeating: 0, count: targets.count)
+    for band in bands { open[band.target] += 1 }
+    for (index, target) in targets.enumerated() where open[index] == 0 { try target.commit() }
     let left = Mutex(open)
     let done = Mutex(0)
-    let total = plan.shards.totalSize
-    try parallelBands(bands.count, threads: plan.options.threads) { index, workspace in
+    let total = bands.reduce(0) { $0 + $1.byteCount }
+    try parallelBands(bands.count, threads: threads) { index, workspace in
       let band = bands[index]
-      let file = files[band.shard]
-      try write(band, to: file, workspace)
+      let target = targets[band.target]
+      try write(band, to: target.file, workspace)
       let isLast = left.withLock { counts in
-        counts[band.shard] -= 1
-        return counts[band.shard] == 0
+        counts[band.target] -= 1
+        return counts[band.target] == 0
       }
-      if isLast { try commit(file, band.shard) }
+      if isLast { try target.commit() }
       let bytes = done.withLock { sum in
         sum += band.byteCount
         return sum
       }
       progress?(bytes, total)
     }
-  }
-
-  private func commit(_ file: OutputFile, _ shard: Int) throws {
-    let byteCount = plan.shards.shards[shard].layout.byteCount
-    try file.commit(byteCount: byteCount, sync: plan.options.sync)
   }
 
   private func write(_ band: Band, to file: OutputFile, _ workspace: Workspace) throws {
@@ -83,7 +129,7 @@ struct Pour {
         try tensor.read(into: &bytes, at: band.range.lowerBound)
         try file.write(bytes.bytes, at: band.offset)
       }
-    case .encode(let part, _):
+    case .encode(let part, _), .pad(let part):
       try workspace.lend(band.byteCount) { bytes in
         try part.make(band.range, &bytes, workspace)
         try file.write(bytes.bytes, at: band.offset)
@@ -91,19 +137,8 @@ struct Pour {
     }
   }
 
-  private func bands() -> [Band] {
-    let recipes = Dictionary(
-      uniqueKeysWithValues: plan.outputs.map { ($0.info.name, $0.recipe) })
-    return plan.shards.shards.enumerated().flatMap { shard, file in
-      file.layout.placements.flatMap { placement -> [Band] in
-        guard let recipe = recipes[placement.info.name] else { return [] }
-        return bands(of: placement.info, recipe, at: placement.offset, in: shard)
-      }
-    }
-  }
-
   private func bands(
-    of info: TensorInfo, _ recipe: ConversionPlan.Recipe, at offset: Int, in shard: Int
+    of info: TensorInfo, _ recipe: ConversionPlan.Recipe, at offset: Int, in target: Int
   ) -> [Band] {
     guard info.byteCount > 0 else { return [] }
     let rows: Int
@@ -113,13 +148,17 @@ struct Pour {
     case .encode(let part, let layer):
       rows = info.shape[0]
       step = Self.step(part, rowBytes: info.byteCount / rows, layer)
+    case .pad:
+      rows = info.shape[0]
+      step = max(1, BandSize.matched / max(1, info.byteCount / rows))
     }
     let rowBytes = info.byteCount / rows
     return stride(from: 0, to: rows, by: step).map { start in
       let range = start..<min(start + step, rows)
       return Band(
-        shard: shard, offset: offset + start * rowBytes, range: range,
-        byteCount: range.count * rowBytes, recipe: recipe)
+        target: target, offset: offset + start * rowBytes, range: range,
+        byteCount: range.count * rowBytes, recipe: recipe,
+        position: Double(start) / Double(rows))
     }
   }
 

@@ -15,25 +15,40 @@ public struct SideFiles: Sendable {
 
   /// Lists the folder; reads no file. Throws `io`.
   init(of source: Checkpoint) throws {
-    folder = source.tensors.folder
+    let folder = source.tensors.folder
     // A lone file in a folder that is no model has no companions.
     guard source.config.model != nil || FileSystem.kind(of: source.path) == .folder else {
-      carried = []
-      left = []
+      self.init(none: folder)
       return
     }
-    let model = Set(source.tensors.files.map(\.name))
+    try self.init(
+      folder: folder, model: Set(source.tensors.files.map(\.name)), isRewritten: Self.isRewritten)
+  }
+
+  /// The files of a folder but those of the `model` and those that are written anew.
+  init(folder: String, model: Set<String>, isRewritten: (String) -> Bool) throws {
+    self.folder = folder
     var carried: [String] = []
     var left: [(path: String, reason: String)] = []
-    for path in try Self.paths(in: folder, below: "", within: []) where !model.contains(path) {
+    for path in try Self.paths(in: folder) where !model.contains(path) {
       if let reason = Self.reasonToLeave(path) {
         left.append((path, reason))
-      } else if !Self.isRewritten(path) {
+      } else if !isRewritten(path) {
         carried.append(path)
       }
     }
     self.carried = carried
     self.left = left
+  }
+
+  /// No companions: those of a lone file.
+  init(none folder: String) {
+    (self.folder, carried, left) = (folder, [], [])
+  }
+
+  /// Every file below a folder by its path from there, hidden ones left out; sorted in each folder.
+  static func paths(in folder: String) throws -> [String] {
+    try paths(in: folder, below: "", within: [])
   }
 
   /// Links are followed, as download caches are made of them, but not into a folder `within` which
@@ -55,9 +70,10 @@ public struct SideFiles: Sendable {
     }
   }
 
+  /// A manifest speaks of the source's bytes: it would be wrong beside others (MAN-22).
   private static func isRewritten(_ path: String) -> Bool {
     path == "config.json" || path.hasSuffix(".safetensors.index.json")
-      || ModelConfig.quantizationNames.contains(path)
+      || ModelConfig.quantizationNames.contains(path) || path == Manifest.fileName
   }
 
   private static func reasonToLeave(_ path: String) -> String? {

@@ -6,7 +6,7 @@ import TensorCore
 /// said of them.
 struct TargetScheme {
   let source: Checkpoint
-  let target: String
+  let target: any Codec
   let facts: [LayerFacts]
 
   var scheme: Scheme {
@@ -16,7 +16,7 @@ struct TargetScheme {
       Scheme.Override(.exactly($0.name), $0.settings)
     }
     return Scheme(
-      layout: target, defaults: defaults, overrides: exceptions + denseModules,
+      layout: target.name, defaults: defaults, overrides: exceptions + denseModules,
       quantizesHead: source.layers.contains { $0.name.split(separator: ".").last == "lm_head" },
       writer: "nibble:\(Release.version)", quantizer: quantizer)
   }
@@ -27,16 +27,28 @@ struct TargetScheme {
     return scheme?.quantizer ?? scheme?.writer.flatMap { $0.hasPrefix("nibble:") ? nil : $0 }
   }
 
+  /// Whether the target's config is exact about every layer; others describe the model as a whole.
+  private var isExact: Bool { target.describesEachLayer }
+
   private var settingsByLayer: [(name: String, settings: Scheme.Settings)] {
     let symmetric = facts.allSatisfy(\.isSymmetric)
     let actOrder = facts.contains { $0.form.grouping.isPermuted }
-    let wholeRows = source.layers.allSatisfy { $0.groups == 1 }
-    return source.layers.map { layer in
+    let wholeRows =
+      target.habits.spellsWholeRows && facts.allSatisfy { $0.form.groups == 1 }
+    let known = source.config.scheme.flatMap { $0.layout == target.name ? $0.rules() : nil }
+    return facts.map { layer in
       let settings = Scheme.Settings(
-        bits: layer.bits, groupSize: wholeRows ? -1 : layer.groupSize, symmetric: symmetric,
-        actOrder: actOrder)
+        bits: layer.form.grid.bits, groupSize: wholeRows ? -1 : groupSize(of: layer),
+        symmetric: isExact ? layer.isSymmetric : symmetric,
+        actOrder: isExact ? layer.form.grouping.isPermuted : actOrder,
+        dialect: known?.settings(for: layer.name)?.dialect ?? JSONObject())
       return (layer.name, settings)
     }
+  }
+
+  private func groupSize(of layer: LayerFacts) -> Int {
+    if case .columns(let size) = layer.form.grouping { return size }
+    return source.layer(named: layer.name)?.groupSize ?? layer.form.columns
   }
 
   private func mostCommon(_ all: [Scheme.Settings]) -> Scheme.Settings {
@@ -52,7 +64,8 @@ struct TargetScheme {
     return best ?? Scheme.Settings(bits: 4, groupSize: -1, symmetric: true)
   }
 
-  /// Dense matrices inside the blocks: loaders pack every linear layer that no rule leaves out.
+  /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders
+  /// take every linear layer for packed that no rule leaves out.
   private var denseModules: [Scheme.Override] {
     var overrides: [Scheme.Override] = []
     for tensor in source.denseTensors {
@@ -60,8 +73,8 @@ struct TargetScheme {
         continue
       }
       let module = String(tensor.name.dropLast(".weight".count))
-      guard ConfigReview.kind(of: module) != module else { continue }
-      let override = Scheme.Override(pattern(forDense: module), nil)
+      guard isExact || ConfigReview.kind(of: module) != module else { continue }
+      let override = Scheme.Override(isExact ? .exactly(module) : pattern(forDense: module), nil)
       if !overrides.contains(override) { overrides.append(override) }
     }
     return overrides

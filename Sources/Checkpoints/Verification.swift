@@ -5,12 +5,18 @@ internal import Synchronization
 public import TensorCore
 
 /// Whether one checkpoint obeys the rules of its formats: every header, every config, every scale,
-/// zero point and group index, and no NaN or infinity among its numbers.
+/// zero point and group index, no NaN or infinity among its numbers, and every digest of a manifest
+/// that lies beside it.
 public struct Verification: Sendable {
   /// What was looked at, in words, and how much of it.
   public let checks: [(what: String, count: Int)]
   /// Broken rules and warnings, gravest first.
   public let findings: [Finding]
+  /// The checkpoint as it was opened.
+  public let checkpoint: Checkpoint
+
+  /// What the zero points of GPTQ layers show; nil where there are none.
+  public let zeroPoints: ZeroForensics?
 
   /// The kind of the gravest broken rule; nil where all is in order.
   public var failure: Failure.Kind? {
@@ -20,21 +26,40 @@ public struct Verification: Sendable {
   public var isClean: Bool { !findings.contains { $0.severity == .error } }
 
   /// Opens the checkpoint leniently, so that all broken rules are found at once, and reads all of
-  /// it but the codes. Throws where nothing can be read at all.
+  /// it but most of the codes, and all of these too where there is a manifest. Throws where nothing
+  /// can be read at all.
   public init(of path: String, threads: Int = Processor.cores) throws {
     let checkpoint = try Checkpoint(opening: path, strict: false)
     let scan = DataScan(checkpoint: checkpoint, threads: threads)
     let found = try scan.run()
-    findings = (checkpoint.findings + found).enumerated().sorted {
-      ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
-    }.map(\.element)
-    checks = [
+    let manifest = try Self.manifest(of: checkpoint, threads: threads)
+    self.checkpoint = checkpoint
+    zeroPoints = try ZeroForensics(checkpoint, .thorough, threads: threads)
+    let version = [zeroPoints?.finding].compactMap(\.self)
+    findings = (checkpoint.findings + found + version + manifest.findings).gravestFirst
+    let read = [
       ("files whose every byte is accounted for", checkpoint.tensors.files.count),
       ("tensors whose bytes fit dtype and shape", checkpoint.tensors.tensors.count),
       ("packed layers whose parts fit each other and the config", checkpoint.layers.count),
       ("scales that are finite", checkpoint.layers.reduce(0) { $0 + $1.rows * $1.groups }),
       ("dense numbers that are finite", scan.denseNumbers),
     ]
+    checks = read + (manifest.count.map { [("digests of the manifest", $0)] } ?? [])
+  }
+
+  /// What the manifest beside the checkpoint says of it, and how many digests that were; a manifest
+  /// that can't be read is a finding.
+  private static func manifest(
+    of checkpoint: Checkpoint, threads: Int
+  ) throws -> (findings: [Finding], count: Int?) {
+    do {
+      guard let check = try ManifestCheck(of: checkpoint, threads: threads) else {
+        return ([], nil)
+      }
+      return (check.findings, check.count)
+    } catch let failure as Failure where failure.kind != .io {
+      return ([Finding(.error, failure)], nil)
+    }
   }
 }
 
@@ -132,6 +157,7 @@ extension Verification {
     [
       "clean": .bool(isClean),
       "checks": .array(checks.map { ["what": .string($0.what), "count": .integer($0.count)] }),
+      "zero_points": zeroPoints?.json ?? .null,
       "findings": .array(findings.map(\.json)),
     ]
   }

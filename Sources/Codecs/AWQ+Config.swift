@@ -2,19 +2,36 @@ public import TensorCore
 
 extension AWQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
+    try AutoRoundDialect.scheme(from: config, layout: name)
+      ?? AWQDialect.scheme(from: config, layout: name)
+  }
+
+  public func config(for scheme: Scheme) throws -> JSONObject {
+    try AWQDialect.config(for: scheme, version: "gemm")
+  }
+}
+
+/// The AWQ dialect of `quantization_config`, one for all layouts of its family (`Formats/awq.md`,
+/// AWQ-10 to AWQ-13).
+enum AWQDialect {
+  /// The versions a config may name and the layout each of them is on disk; exllama and IPEX
+  /// kernels turn GEMM files when they load them.
+  private static let layouts = [
+    "gemm": "awq", "exllama": "awq", "exllamav2": "awq", "ipex": "awq", "gemv": "awq_gemv",
+    "gemv_fast": "awq_gemv_fast", "llm-awq": "llm_awq",
+  ]
+
+  /// nil where the config speaks of another layout.
+  static func scheme(from config: JSONObject, layout: String) throws -> Scheme? {
     let reader = ConfigReader(
       config, at: "quantization config",
       rules: ConfigReader.Rules(type: "AWQ-10", support: "AWQ-13"))
-    guard (config["quant_method"] ?? config["method"])?.string?.lowercased() == "awq" else {
-      return nil
-    }
-    let version = try reader.string(["version", "format", "checkpoint_format"])?.lowercased()
-    guard ["gemm", nil].contains(version) else {
-      throw reader.unsupported("AWQ version \(version ?? "")")
-    }
+    guard (config["quant_method"] ?? config["method"])?.string?.lowercased() == "awq",
+      try self.layout(reader) == layout
+    else { return nil }
     let hasZeroPoint = try reader.bool(["zero_point"]) ?? !(reader.bool(["sym"]) ?? false)
     return Scheme(
-      layout: name,
+      layout: layout,
       defaults: Scheme.Settings(
         bits: try reader.int(["bits", "w_bit"]) ?? 4,
         groupSize: try reader.int(["group_size", "q_group_size"]) ?? 128,
@@ -24,7 +41,16 @@ extension AWQ {
       quantizer: reader.quantizer)
   }
 
-  private func skipped(_ reader: ConfigReader) throws -> [Scheme.Override] {
+  private static func layout(_ reader: ConfigReader) throws -> String {
+    let isLLMAWQ = try reader.string(["backend"])?.lowercased() == "llm-awq"
+    guard
+      let version = try reader.string(["version", "format", "checkpoint_format"])?.lowercased()
+    else { return isLLMAWQ ? "llm_awq" : "awq" }
+    guard let layout = layouts[version] else { throw reader.unsupported("AWQ version \(version)") }
+    return layout
+  }
+
+  private static func skipped(_ reader: ConfigReader) throws -> [Scheme.Override] {
     guard let modules = reader.object["modules_to_not_convert"], !modules.isNull else { return [] }
     guard let names = modules.array?.map(\.string), !names.contains(nil) else {
       throw reader.wrongType("modules_to_not_convert", "a list of strings")
@@ -33,7 +59,7 @@ extension AWQ {
   }
 
   /// AWQ-11: loaders read one width and one group size for all layers, and the modules left out.
-  public func config(for scheme: Scheme) throws -> JSONObject {
+  static func config(for scheme: Scheme, version: String) throws -> JSONObject {
     let exceptions = scheme.overrides.filter { $0.settings != nil }
     guard exceptions.isEmpty else {
       throw Failure(
@@ -46,16 +72,16 @@ extension AWQ {
     var config = JSONObject([
       "bits": .integer(scheme.defaults.bits),
       "group_size": .integer(scheme.defaults.groupSize),
-      // The file always has qzeros; loaders that see false may skip them.
+      // The file always has zero points; loaders that see false may skip them.
       "zero_point": true,
       "desc_act": false,
       "lm_head": .bool(scheme.quantizesHead),
       "quant_method": "awq",
       "method": "awq",
-      "version": "gemm",
-      "format": "gemm",
-      "checkpoint_format": "gemm",
-      "pack_dtype": "int32",
+      "version": .string(version),
+      "format": .string(version),
+      "checkpoint_format": .string(version),
+      "pack_dtype": version == "gemm" || version == "gemv" ? "int32" : "int16",
       "modules_to_not_convert": skipped.isEmpty ? .null : .strings(skipped),
     ])
     if !skipped.isEmpty { config["dynamic"] = .object(dynamic(scheme)) }
@@ -64,7 +90,7 @@ extension AWQ {
   }
 
   /// The modules left out once more, for GPTQModel, which reads no `modules_to_not_convert`.
-  private func dynamic(_ scheme: Scheme) -> JSONObject {
+  private static func dynamic(_ scheme: Scheme) -> JSONObject {
     var rules = JSONObject()
     for override in scheme.overrides { rules["-:" + override.modules.asRegex] = [:] }
     return rules

@@ -5,6 +5,9 @@ internal import TensorCore
 /// 0, 2, 4, 6, 1, 3, 5, 7, zero points stored as they are.
 public struct AWQ: Codec {
   public let name = "awq"
+  /// The rule on configs that the whole family shares.
+  static let disagreement = "AWQ-12"
+  public let configRule = AWQ.disagreement
 
   public init() {}
 
@@ -15,7 +18,8 @@ public struct AWQ: Codec {
   public func claims(
     _ module: String, in table: TensorTable, declared: Declared
   ) throws -> [LayerClaim] {
-    guard let weight = try QWeight(module, in: table), weight.layout == .awqGEMM else {
+    guard let weight = try QWeight(module, in: table, declared.scheme), weight.layout == .awqGEMM
+    else {
       return []
     }
     return [try claim(weight, declared: declared.settings)]

@@ -7,8 +7,17 @@ public import TensorCore
 public protocol Codec: Sendable {
   /// The name users type after `--to`.
   var name: String { get }
+  /// Whether layers can be written in the layout, too. Where they can't, `refusal` says so of every
+  /// layer, and `parts` and `config` throw.
+  var isWritable: Bool { get }
+  /// The rule on configs that do not fit their tensors, of the layout's page.
+  var configRule: String { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
+  /// Whether its configs say of each layer which parts it has, and leave out every dense one.
+  var describesEachLayer: Bool { get }
+  /// What its loaders expect of the files around the tensors.
+  var habits: FileHabits { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
   func candidates(in table: TensorTable) -> [String]
   /// Reads a candidate's shapes: the layers it holds, none where they belong to another layout.
@@ -29,6 +38,8 @@ public protocol Codec: Sendable {
   func parts(of layer: any PackedLayer, options: EncodingOptions) throws -> [EncodedPart]
   /// The scheme of a config in this layout's dialect; nil where it speaks of another layout.
   func scheme(from config: JSONObject) throws -> Scheme?
+  /// A scheme with what the layout's loaders want to find in it besides.
+  func completed(_ scheme: Scheme) -> Scheme
   /// A scheme in this layout's dialect, as its loaders expect it.
   func config(for scheme: Scheme) throws -> JSONObject
 }
@@ -47,9 +58,13 @@ public struct Declared: Sendable {
 }
 
 extension Codec {
+  public var isWritable: Bool { true }
   public var dialects: [String] { [name] }
+  public var describesEachLayer: Bool { false }
+  public var habits: FileHabits { FileHabits() }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
+  public func completed(_ scheme: Scheme) -> Scheme { scheme }
 }
 
 /// Choices a layout leaves to its writer.
@@ -62,7 +77,14 @@ public struct EncodingOptions: Sendable {
 
 /// All layouts, in the order in which they are tried.
 public enum Codecs {
-  public static let all: [any Codec] = [GPTQ.v1, GPTQ.v2, AWQ()]
+  public static let all: [any Codec] = [
+    GPTQ.v1, GPTQ.v2, AWQ(), AWQGEMV(), AWQGEMVFast.autoAWQ, AWQGEMVFast.llmAWQ,
+    CompressedTensors(), MLX(), HQQ(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4,
+    FloatCodec.nvfp4,
+  ]
+
+  /// The layouts that can be written, which users may name after `--to`.
+  public static var writable: [any Codec] { all.filter(\.isWritable) }
 
   public static func named(_ name: String) -> (any Codec)? {
     all.first { $0.name == name }
@@ -87,33 +109,5 @@ extension Refusal {
     Refusal(
       "its offsets are no whole zero points, and \(target) holds no others",
       remedy: "--to dense", rule: rule)
-  }
-}
-
-/// A tensor to be written, made in bands of its outermost axis.
-public struct EncodedPart: Sendable {
-  /// Fills `bytes` with the given rows of the tensor.
-  public typealias Make =
-    @Sendable (
-      _ rows: Range<Int>, _ bytes: inout MutableRawSpan, _ workspace: Workspace
-    ) throws -> Void
-
-  public let info: TensorInfo
-  /// Bands begin at multiples of this many rows.
-  public let alignment: Int
-  /// The order in which the part walks through the codes of its layer; nil where it has none.
-  public let order: Order?
-  /// What the user should know of how the part is written; nil where it is as always.
-  public let note: String?
-  public let make: Make
-
-  public init(
-    info: TensorInfo, alignment: Int, order: Order?, note: String? = nil, make: @escaping Make
-  ) {
-    self.info = info
-    self.alignment = alignment
-    self.order = order
-    self.note = note
-    self.make = make
   }
 }

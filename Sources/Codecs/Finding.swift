@@ -32,3 +32,12 @@ public struct Finding: Sendable, Equatable {
     self.names = names
   }
 }
+
+extension [Finding] {
+  /// Sorted by severity; those of one severity keep their order.
+  public var gravestFirst: [Finding] {
+    enumerated().sorted {
+      ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset)
+    }.map(\.element)
+  }
+}

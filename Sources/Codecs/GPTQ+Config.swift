@@ -4,6 +4,7 @@ extension GPTQ {
   public func scheme(from config: JSONObject) throws -> Scheme? {
     let reader = ConfigReader(
       config, at: "quantization config", rules: GPTQDialect.rules)
+    if let scheme = try AutoRoundDialect.scheme(from: config, layout: name) { return scheme }
     guard try GPTQDialect.layout(reader) == name else { return nil }
     let defaults = Scheme.Settings(
       bits: try reader.int(["bits", "w_bit", "wbits"]) ?? 4,
@@ -33,6 +34,19 @@ extension GPTQ {
     if !dynamic.members.isEmpty { config["dynamic"] = .object(dynamic) }
     config["meta"] = scheme.meta
     return config
+  }
+
+  /// GPTQ-26: GPTQModel loads an asymmetric version 1 file only where `meta.quantizer` names itself
+  /// from 0.9 on, the writers whose fields are the zero points minus one. Ours are such fields, so
+  /// the config names that generation where nobody else of it is named.
+  public func completed(_ scheme: Scheme) -> Scheme {
+    let isNamed = [scheme.writer, scheme.quantizer].contains {
+      $0?.hasPrefix("gptqmodel:") ?? false
+    }
+    guard version == .v1, !scheme.defaults.symmetric, !isNamed else { return scheme }
+    var scheme = scheme
+    scheme.quantizer = "gptqmodel:0.9.0"
+    return scheme
   }
 }
 
@@ -117,7 +131,7 @@ extension ModulePattern {
 }
 
 extension String {
-  fileprivate var escapedForRegex: String {
+  var escapedForRegex: String {
     var text = ""
     for character in self {
       if #"\^$.|?*+()[]{}"#.contains(character) { text.append("\\") }

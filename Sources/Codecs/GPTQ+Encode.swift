@@ -72,27 +72,3 @@ extension PackedLayer {
     }
   }
 }
-
-extension EncodedPart {
-  init(
-    _ name: String, _ dtype: DType, _ dimensions: [Int], alignment: Int = 1, order: Order? = nil,
-    make: @escaping Make
-  ) throws {
-    guard let shape = Shape(dimensions),
-      let info = TensorInfo(name: name, dtype: dtype, shape: shape)
-    else {
-      throw Failure(
-        .cannotRepresent, at: name, "the tensor would be too large", found: "\(dimensions)")
-    }
-    self.init(info: info, alignment: alignment, order: order, make: make)
-  }
-
-  /// The scales of a layer as `[groups, rows]`, in the type they have.
-  static func scales(_ name: String, of layer: any PackedLayer) throws -> EncodedPart {
-    let form = layer.form
-    return try .init(name, form.scaleType, [form.groups, form.rows]) { groups, bytes, workspace in
-      try layer.readScales(
-        Region(rows: 0..<form.rows, columns: groups), .inputMajor, into: &bytes, workspace)
-    }
-  }
-}

@@ -6,7 +6,13 @@ internal import TensorCore
 ///
 /// Version 1 stores zero points minus one, version 2 stores them as they are.
 public struct GPTQ: Codec {
-  public enum Version: Sendable { case v1, v2 }
+  public enum Version: String, Sendable, CaseIterable {
+    case v1, v2
+
+    /// The version the config does not name when it names this one.
+    public var other: Version { self == .v1 ? .v2 : .v1 }
+    public var codec: GPTQ { self == .v1 ? .v1 : .v2 }
+  }
 
   public static let v1 = GPTQ(version: .v1)
   public static let v2 = GPTQ(version: .v2)
@@ -15,6 +21,7 @@ public struct GPTQ: Codec {
   let version: Version
 
   public var name: String { version == .v1 ? "gptq" : "gptq_v2" }
+  public var configRule: String { "GPTQ-24" }
 
   public func candidates(in table: TensorTable) -> [String] {
     table.modules(with: "qweight")
@@ -25,7 +32,7 @@ public struct GPTQ: Codec {
   ) throws -> [LayerClaim] {
     // Shapes do not show the version: without a config's word it is 1, as loaders take it.
     guard (declared.scheme?.layout == "gptq_v2") == (version == .v2),
-      let weight = try QWeight(module, in: table), weight.layout == .gptq
+      let weight = try QWeight(module, in: table, declared.scheme), weight.layout == .gptq
     else { return [] }
     return [try claim(weight, declared: declared.settings)]
   }
@@ -72,6 +79,11 @@ public struct GPTQ: Codec {
   public func open(
     _ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?
   ) throws -> any PackedLayer {
+    if version == .v2, let scheme, AutoRoundDialect.mayMeanVersionOne(scheme),
+      try ZeroRule.isMiddleOfVersionOne(claim)
+    {
+      return try GPTQLayer(claim, zeroRule: .mask, isSettled: true)
+    }
     let known = ZeroRule.known(writer: scheme?.writer, bits: claim.bits)
     let assumed = assume == .word && claim.bits == 3 ? .mask : assume
     return try GPTQLayer(

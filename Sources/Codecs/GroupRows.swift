@@ -31,10 +31,34 @@ extension MutableRawSpan {
     }
   }
 
+  /// Copies a `[row][group]` rectangle of elements of 1, 2 or 4 bytes to `target`, turned where
+  /// `order` asks for `[group][row]`.
+  func moveRows(into target: inout MutableRawSpan, _ region: Region, _ order: Order, size: Int) {
+    let (rows, groups) = (region.rows.count, region.columns.count)
+    switch (order, size) {
+    case (.outputMajor, _): target.copy(from: bytes)
+    case (_, 1): Transpose.bytes(bytes, rows: rows, columns: groups, into: &target)
+    case (_, 2): Transpose.halves(bytes, rows: rows, columns: groups, into: &target)
+    default: Transpose.words(bytes, rows: rows, columns: groups, into: &target)
+    }
+  }
+
+  /// Sets every 16-bit element.
+  mutating func fill(_ value: UInt16) {
+    for index in 0..<byteCount / 2 { set(value, at: index) }
+  }
+
   /// Adds `constant` to every 32-bit word, modulo 2^32.
   mutating func addToWords(_ constant: UInt32) {
     for index in 0..<byteCount / 4 {
       set(bytes.uint32(at: index) &+ constant, at: index)
     }
+  }
+}
+
+extension MutableRawSpan {
+  /// Sets every byte to zero.
+  mutating func clear() {
+    for index in 0..<byteCount { set(UInt8(0), at: index) }
   }
 }

@@ -26,8 +26,10 @@ struct QWeight {
 
   /// nil where the module's shapes belong to another layout. Throws `malformed` where a partner
   /// is missing or misshapen.
-  init?(_ module: String, in table: TensorTable) throws {
-    guard let qweight = table["\(module).qweight"], qweight.dtype == .i32 else { return nil }
+  init?(_ module: String, in table: TensorTable, _ scheme: Scheme?) throws {
+    guard let qweight = table["\(module).qweight"], qweight.dtype == .i32,
+      !AWQGEMV.fits(module, in: table, scheme)
+    else { return nil }
     func partner(_ part: String) throws -> Tensor {
       guard let tensor = table["\(module).\(part)"] else {
         throw Failure(

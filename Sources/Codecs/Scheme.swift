@@ -1,3 +1,5 @@
+public import TensorCore
+
 /// A quantization config without its dialect: what holds by default, for which modules something
 /// else holds, and which stay dense.
 public struct Scheme: Sendable, Equatable {
@@ -9,12 +11,19 @@ public struct Scheme: Sendable, Equatable {
     public var symmetric: Bool
     /// Whether columns were quantized in order of their activations.
     public var actOrder: Bool
+    /// What else the dialect says of the modules, in its own words; kept where the same layout is
+    /// written again.
+    public var dialect: JSONObject
 
-    public init(bits: Int, groupSize: Int, symmetric: Bool, actOrder: Bool = false) {
+    public init(
+      bits: Int, groupSize: Int, symmetric: Bool, actOrder: Bool = false,
+      dialect: JSONObject = JSONObject()
+    ) {
       self.bits = bits
       self.groupSize = groupSize
       self.symmetric = symmetric
       self.actOrder = actOrder
+      self.dialect = dialect
     }
   }
 
@@ -84,7 +93,8 @@ public struct SchemeRules: Sendable {
 public enum ModulePattern: Sendable, Equatable {
   /// A regular expression that must match from the start of the module's name (GPTQ `dynamic`).
   case regex(NamePattern)
-  /// A piece of the module's name (AWQ `modules_to_not_convert`).
+  /// Some neighbouring parts of the module's name (AWQ `modules_to_not_convert`): `mlp.gate` speaks
+  /// of `layers.0.mlp.gate`, not of `layers.0.mlp.gate_proj`.
   case contains(String)
   /// The module's whole name.
   case exactly(String)
@@ -93,7 +103,8 @@ public enum ModulePattern: Sendable, Equatable {
   func matches(_ module: String) -> Bool {
     switch self {
     case .exactly(let name): module == name
-    case .contains(let piece): module.contains(piece)
+    case .contains(let piece):
+      ".\(module).".contains(".\(piece.split(separator: ".").joined(separator: ".")).")
     case .regex(let pattern): pattern.matchesPrefix(of: module)
     }
   }

@@ -48,11 +48,12 @@ extension PackedLayer {
   /// Offsets as float32, which holds whole zero points and every stored type exactly; none where
   /// the form has none.
   public func readFloatOffsets(
-    _ region: Region, into floats: inout MutableRawSpan, _ workspace: Workspace
+    _ region: Region, _ order: Order = .outputMajor, into floats: inout MutableRawSpan,
+    _ workspace: Workspace
   ) throws {
     guard form.offset != .none else { return }
     try workspace.lend(region.count * form.offset.byteCount) { stored in
-      try readOffsets(region, .outputMajor, into: &stored, workspace)
+      try readOffsets(region, order, into: &stored, workspace)
       switch form.offset {
       case .none: break
       case .integer:

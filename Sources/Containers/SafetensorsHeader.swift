@@ -27,19 +27,15 @@ public struct SafetensorsHeader: Sendable {
     length = try Self.length(of: source, limits: limits)
     let text = try source.contents(8..<8 + length)
     let top = try JSON(parsing: text, at: source.path, limits: .header)
-    guard let object = top.object else {
-      throw Failure(
-        .malformed, at: source.path, "the header is not a JSON object", rule: "ST-4")
-    }
-    metadata = try Self.metadata(object[Self.metadataKey], at: source.path)
-    let entries = try Self.entries(object, at: source.path, limits: limits)
+    let entries: [SafetensorsEntry]
+    (metadata, entries) = try Self.parts(of: top, at: source.path, limits: limits)
     try Self.checkCoverage(entries, of: source.size - 8 - length, at: source.path)
     let start = 8 + length
     tensors = entries.map { Tensor(info: $0.info, source: source, offset: start + $0.begin) }
   }
 
   /// `N`, once it is known to lie inside the file and to be followed by something like JSON.
-  private static func length(of source: any ByteSource, limits: SafetensorsLimits) throws -> Int {
+  static func length(of source: any ByteSource, limits: SafetensorsLimits) throws -> Int {
     let head = try source.contents(0..<min(source.size, ForeignFile.headLength))
     guard let length = UInt64(littleEndian: head) else {
       throw ForeignFile.recognised(by: head, at: source.path)
@@ -68,6 +64,17 @@ public struct SafetensorsHeader: Sendable {
 
   private static func startsLikeJSON(_ head: [UInt8]) -> Bool {
     head.count > 8 && "{ \t\r\n".utf8.contains(head[8])
+  }
+
+  /// The metadata, and the entries sorted by their bytes, of a header (ST-4 … ST-6, ST-9 … ST-17).
+  static func parts(
+    of top: JSON, at place: String, limits: SafetensorsLimits
+  ) throws -> (metadata: JSONObject, entries: [SafetensorsEntry]) {
+    guard let object = top.object else {
+      throw Failure(.malformed, at: place, "the header is not a JSON object", rule: "ST-4")
+    }
+    let metadata = try metadata(object[metadataKey], at: place)
+    return (metadata, try entries(object, at: place, limits: limits))
   }
 
   private static func metadata(_ value: JSON?, at place: String) throws -> JSONObject {

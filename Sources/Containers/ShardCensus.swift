@@ -92,14 +92,9 @@ struct ShardCensus {
     guard let stated = index.totalSize, index.files.allSatisfy(files.contains) else { return nil }
     var total = 0
     for tensor in tensors { total = total.adding(tensor.byteCount) ?? Int.max }
-    guard stated.wholeNumber != total else { return nil }
+    guard index.totalBytes != total else { return nil }
     return Failure(
       .malformed, at: index.path, "total_size is not the size of all tensors",
       expected: "\(total)", found: stated.text(), rule: "SI-8")
   }
-}
-
-extension JSON {
-  /// A whole number, also where it is spelled `1e3` or `1000.0`, as some writers count in floats.
-  fileprivate var wholeNumber: Int? { int ?? double.flatMap(Int.init(exactly:)) }
 }

@@ -6,6 +6,10 @@ public struct ShardIndex: Sendable {
   public struct Entry: Sendable, Equatable {
     public let tensor: String
     public let file: String
+
+    public init(tensor: String, file: String) {
+      (self.tensor, self.file) = (tensor, file)
+    }
   }
 
   /// The file the index was read from.
@@ -52,9 +56,25 @@ public struct ShardIndex: Sendable {
   /// `metadata.total_size`: bytes of all tensors together, as the writer counted; nil where absent.
   public var totalSize: JSON? { metadata["total_size"] }
 
+  /// The same as a number, where it is whole: also where it is spelled `1e3` or `1000.0`, as some
+  /// writers count in floats.
+  public var totalBytes: Int? {
+    totalSize.flatMap { $0.int ?? $0.double.flatMap(Int.init(exactly:)) }
+  }
+
   /// The shard named for a tensor. O(log n).
   public subscript(tensor: String) -> String? {
     entries.position(of: tensor, by: \.tensor).map { entries[$0].file }
+  }
+
+  /// SI-21: two blanks a level, keys sorted bytewise, a newline at the end. Each tensor once.
+  public static func bytes(of entries: [Entry], metadata: JSONObject) -> [UInt8] {
+    var map = JSONObject()
+    for entry in entries.sorted(by: { $0.tensor.precedesBytewise($1.tensor) }) {
+      map[entry.tensor] = .string(entry.file)
+    }
+    let top: JSON = ["metadata": .object(metadata), "weight_map": .object(map)]
+    return Array((top.text(indent: 2) + "\n").utf8)
   }
 
   private static func metadata(_ value: JSON?) -> JSONObject? {

@@ -79,18 +79,10 @@ public struct ShardLayout: Sendable {
     return total
   }
 
-  /// SI-21: two blanks a level, keys sorted bytewise, a newline at the end.
   private static func index(of shards: [Shard], totalSize: Int) -> [UInt8] {
     let entries = shards.flatMap { shard in
-      shard.layout.placements.map { (tensor: $0.info.name, file: shard.name) }
+      shard.layout.placements.map { ShardIndex.Entry(tensor: $0.info.name, file: shard.name) }
     }
-    var map = JSONObject()
-    for entry in entries.sorted(by: { $0.tensor.precedesBytewise($1.tensor) }) {
-      map[entry.tensor] = .string(entry.file)
-    }
-    let top: JSON = [
-      "metadata": ["total_size": .integer(totalSize)], "weight_map": .object(map),
-    ]
-    return Array((top.text(indent: 2) + "\n").utf8)
+    return ShardIndex.bytes(of: entries, metadata: JSONObject(["total_size": .integer(totalSize)]))
   }
 }

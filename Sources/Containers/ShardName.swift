@@ -38,3 +38,19 @@ struct ShardName: Hashable {
     return Int(text)
   }
 }
+
+/// Names for the shards that stay when others are dropped.
+public enum ShardNumbering {
+  /// Numbered 1 … n where all names are numbered under one stem, in their order; the stem alone for
+  /// a single one; nil where they are named otherwise.
+  public static func names(for names: [String]) -> [String]? {
+    let parsed = names.compactMap(ShardName.init)
+    guard let first = parsed.first, parsed.count == names.count,
+      parsed.allSatisfy({ $0.stem == first.stem && $0.total == first.total })
+    else { return nil }
+    guard parsed.count > 1 else { return [first.stem + ShardName.suffix] }
+    return parsed.indices.map {
+      ShardName(stem: first.stem, number: $0 + 1, total: parsed.count).text
+    }
+  }
+}

@@ -55,6 +55,22 @@ public enum Bytes {
     }
   }
 
+  /// (byte >> `down`) & `mask` for each byte, into a target of the same length: one of the codes
+  /// of every byte.
+  ///
+  /// Traps if `down` is not in 0...7 or the lengths differ.
+  public static func extract(
+    _ source: RawSpan, down: Int, mask: UInt8, into target: inout MutableRawSpan,
+    on level: Processor.Level = .best
+  ) {
+    let count = source.byteCount
+    precondition(target.byteCount == count && (0...7).contains(down))
+    // SAFETY: both have the same length.
+    unsafe lend(source, &target) {
+      unsafe level.kernels.pointee.extract($0, $1, count, UInt32(down), mask)
+    }
+  }
+
   /// The smallest and the largest byte; nil if there are none.
   public static func extremes(
     _ bytes: RawSpan, on level: Processor.Level = .best

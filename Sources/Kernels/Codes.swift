@@ -126,3 +126,51 @@ public enum InterleavedWords {
     return wordBytes / 4
   }
 }
+
+/// Four rows of 4-bit codes interleaved in 16-bit words, as in AWQ GEMV_FAST.
+///
+/// Words are [rows / 4][columns], codes [rows][columns], one byte each. 64 columns of four rows
+/// are 64 words, 16 for each row; in the eight words of 32 columns nibble i of word j is code
+/// 8·i + j.
+public enum QuadRows {
+  /// Columns of one block.
+  public static let block = 64
+
+  /// Splits words into codes. O(codes).
+  ///
+  /// Traps if the lengths do not fit each other or `columns` is no multiple of 64.
+  public static func unpack(
+    _ words: RawSpan, columns: Int, into codes: inout MutableRawSpan,
+    on level: Processor.Level = .best
+  ) {
+    let quads = checkedQuads(words.byteCount, columns, codes.byteCount)
+    // SAFETY: the lengths are as the kernel demands.
+    unsafe lend(words, &codes) {
+      unsafe level.kernels.pointee.quads_unpack($0, $1, quads, columns)
+    }
+  }
+
+  /// Gathers the low nibbles of codes into words. O(codes).
+  ///
+  /// Traps if the lengths do not fit each other or `columns` is no multiple of 64.
+  public static func pack(
+    _ codes: RawSpan, columns: Int, into words: inout MutableRawSpan,
+    on level: Processor.Level = .best
+  ) {
+    let quads = checkedQuads(words.byteCount, columns, codes.byteCount)
+    // SAFETY: the lengths are as the kernel demands.
+    unsafe lend(codes, &words) {
+      unsafe level.kernels.pointee.quads_pack($0, $1, quads, columns)
+    }
+  }
+
+  private static func checkedQuads(_ wordBytes: Int, _ columns: Int, _ codeBytes: Int) -> Int {
+    precondition(columns >= 0 && columns % block == 0 && codeBytes == wordBytes * 2)
+    guard columns > 0 else {
+      precondition(codeBytes == 0)
+      return 0
+    }
+    precondition(wordBytes % (columns * 2) == 0)
+    return wordBytes / (columns * 2)
+  }
+}

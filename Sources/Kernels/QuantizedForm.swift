@@ -14,6 +14,16 @@ public enum Grid: Sendable, Equatable {
     case .table(_, let values): values.count.trailingZeroBitCount
     }
   }
+
+  /// Tables are equal where their bits are: one that holds NaN equals itself.
+  public static func == (left: Grid, right: Grid) -> Bool {
+    switch (left, right) {
+    case (.affine(let left), .affine(let right)): left == right
+    case (.table(let leftName, let left), .table(let rightName, let right)):
+      leftName == rightName && left.elementsEqual(right) { $0.bitPattern == $1.bitPattern }
+    default: false
+    }
+  }
 }
 
 /// Which columns (inputs) of a matrix share a scale and an offset; every row has its own.

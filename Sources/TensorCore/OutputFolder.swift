@@ -85,6 +85,12 @@ public final class OutputFolder: Sendable {
     }
   }
 
+  /// Whether a file other than the journal has been completed here.
+  public var hasCompleteFiles: Bool {
+    let names = (try? FileSystem.names(in: staging)) ?? []
+    return names.contains { $0 != Self.journalName && !$0.hasSuffix(".partial") }
+  }
+
   /// A new file in the folder.
   public func makeFile(_ name: String) throws -> OutputFile {
     try OutputFile(path: staging + "/" + name)

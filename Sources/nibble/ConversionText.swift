@@ -4,15 +4,19 @@ import Checkpoints
 enum ConversionText {
   static func plan(_ plan: ConversionPlan) -> String {
     var table = Table([.left, .left])
-    let layers = Words.plural(plan.layers.count, "layer")
-    table.add("from", plan.source.config.scheme?.summary ?? "packed layers without a config")
-    table.add("to", plan.scheme.summary)
-    table.add("packed", "\(layers) re-encoded, no number changes")
-    let dense = plan.source.denseTensors
+    let from = plan.source.config.scheme?.summary ?? Words.plural(plan.layers.count, "packed layer")
+    table.add("from", from)
+    switch plan.options.target {
+    case .layout: table.add("to", plan.scheme?.summary ?? plan.options.target.name)
+    case .dense(let type): table.add("to", "dense \(type) weights")
+    case .asIs: table.add("to", "the same tensors in other files")
+    }
+    if !plan.layers.isEmpty { table.add("packed", packed(plan.layers)) }
+    for note in plan.notes { table.add("note", note) }
+    let copied = plan.outputs.count { if case .copy = $0.recipe { true } else { false } }
     table.add(
       "carried",
-      "\(Words.plural(dense.count, "tensor")), "
-        + "\(Words.plural(plan.sideFiles.carried.count, "file"))")
+      "\(Words.plural(copied, "tensor")), \(Words.plural(plan.sideFiles.carried.count, "file"))")
     for (path, reason) in plan.sideFiles.left { table.add("left", "\(path) (\(reason))") }
     for file in plan.shards.shards {
       table.add("writes", "\(file.name)  \(Words.bytes(file.layout.byteCount))")
@@ -20,12 +24,46 @@ enum ConversionText {
     return table.text()
   }
 
+  private static func packed(_ layers: [FittedLayer]) -> String {
+    let requantized = layers.count(where: \.isRequantized)
+    let changes = layers.changes.map(\.description).sorted()
+    let kept = "\(Words.plural(layers.count - requantized, "layer")) re-encoded, no number changes"
+    let list = changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"
+    return requantized == 0 ? kept + list : "\(kept); \(requantized) rounded anew\(list)"
+  }
+
   /// The line that says what was shown, not what was hoped for.
-  static func proof(_ report: ConversionReport) -> String {
-    """
-    \(report.path.escapedForDisplay): lossless. \(report.layers.count) layers read back: \
-    \(report.codes) codes, \(report.scales) scales, \(report.zeros) zero points compared, \
-    0 differ. \(Words.plural(report.carriedTensors, "tensor")) carried, all bytes equal.
-    """
+  static func report(_ report: ConversionReport) -> String {
+    let path = report.path.escapedForDisplay
+    let carried = "\(Words.plural(report.carriedTensors, "tensor")) carried, all bytes equal."
+    var lines: [String]
+    switch report.target {
+    case .layout:
+      let verdict = report.isLossless ? "lossless" : "NOT lossless"
+      lines = [
+        "\(path): \(verdict). \(Words.plural(report.layers.count, "layer")) read back: "
+          + "\(report.codes) codes, \(report.scales) scales, \(report.zeros) zero points "
+          + "compared, 0 differ. \(carried)"
+      ]
+    case .dense(let type):
+      let rounding = type == .f32 ? "exact" : "each rounded once to \(type)"
+      lines = [
+        "\(path): \(Words.plural(report.layers.count, "layer")) dequantized to \(type), "
+          + "\(report.codes) weights read back, \(rounding). \(carried)"
+      ]
+    case .asIs: lines = ["\(path): \(carried)"]
+    }
+    if let padding = report.padding { lines.append(padding.summary) }
+    for change in report.changes.changes {
+      if case .recoveredZeros = change { lines.append(change.description) }
+    }
+    lines += report.errors.map { error in
+      "rounded anew: \(error.name.escapedForDisplay): relative error "
+        + "\(Words.short(error.relative)), largest change \(Words.short(error.maximum))"
+    }
+    if let seconds = report.manifestSeconds {
+      lines.append("\(Manifest.fileName): all hashed in \(Words.fixed(seconds, 2)) s")
+    }
+    return lines.joined(separator: "\n")
   }
 }

@@ -7,93 +7,123 @@ struct Convert: ParsableCommand {
     discussion: """
       Codes, zero points and scales are moved, never computed anew; everything else is carried \
       over byte for byte. What the target can't hold is refused before a byte is written. The \
-      output is read back and compared with the source before it takes its name.
+      output is read back and compared with the source before it takes its name. A conversion \
+      that was cut short goes on where it stopped when the same command runs again.
       """)
 
   @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")
   var source: String
 
-  @Option(help: "The layout to write: \(Codecs.all.map(\.name).joined(separator: ", ")).")
+  @Option(
+    help: ArgumentHelp(
+      "What to write: \(ConversionOptions.targetNames.joined(separator: ", ")); several with "
+        + "commas, each into its own folder of the output.", valueName: "layout"))
   var to: String
 
-  @Option(name: .shortAndLong, help: "The folder to write.")
-  var output: String?
+  @Option(help: "The type of dense weights: bf16, f16 or f32; by default the model's own.")
+  var dtype: DenseType?
 
-  @Flag(help: "Show what would be written, and write nothing.")
-  var dryRun = false
+  @Option(help: "Split groups into this size, where that is exact.")
+  var groupSize: Int?
 
-  @Flag(help: "Replace an existing checkpoint at the output.")
-  var force = false
+  @Option(
+    help: ArgumentHelp(
+      "Pad MLPs with zeros so that each of that many ranks gets whole groups.",
+      valueName: "ranks"))
+  var padForTp: Int?
 
-  @Option(help: "Tensor bytes a file may hold, such as 5GB or 500MB.")
-  var maxShardSize: ByteSize = ByteSize(bytes: 5_000_000_000)
+  @Flag(help: "Round layers anew that the target can't hold; the error this adds is reported.")
+  var allowRequantize = false
 
-  @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
-  var assumeZeros: ZeroRule?
+  @Option(
+    help: ArgumentHelp(
+      "MLX scales and biases: f32 where F16 can't hold a bias exactly (auto), or refuse (f16).",
+      valueName: "auto|f16"))
+  var mlxScales: MLXScales = .auto
 
-  @Option(help: "Threads to use.")
-  var threads = Processor.cores
+  @OptionGroup var output: OutputArguments
 
-  @Flag(help: "Do not wait for the disk: faster, unsafe if the machine loses power.")
-  var noSync = false
-
-  @Flag(help: "Print JSON.")
-  var json = false
+  enum MLXScales: String, ExpressibleByArgument { case auto, f16 }
 
   func validate() throws {
-    guard dryRun || output != nil else { throw ValidationError("-o names the folder to write") }
-    guard threads > 0 else { throw ValidationError("--threads takes a positive number") }
+    try output.check()
+    if let groupSize, groupSize < 1 {
+      throw ValidationError("--group-size takes a positive number")
+    }
+    if let padForTp, padForTp < 1 {
+      throw ValidationError("--pad-for-tp takes a positive number")
+    }
   }
 
   func run() throws {
-    let plan = try ConversionPlan(Checkpoint(opening: source), options)
-    if dryRun { return show(plan) }
-    let line = ProgressLine()
-    let report = try plan.pour(to: output ?? "") { stage, done, total in
-      line.update(stage == .writing ? "writing" : "proving", done, total)
-    }
-    Terminal.print(json ? report.json.text(indent: 2) : ConversionText.proof(report))
+    let checkpoint = try Checkpoint(opening: source)
+    let names = to.split(separator: ",").map(String.init)
+    guard !names.isEmpty else { throw ValidationError("--to names a layout") }
+    // All plans are made before anything is written, so that a refusal costs nothing.
+    try output.carryOut(names.map { try ConversionPlan(checkpoint, options($0, for: checkpoint)) })
   }
 
-  private var options: ConversionOptions {
-    var options = ConversionOptions(target: to)
-    options.assumeZeros = assumeZeros
-    options.maxShardBytes = maxShardSize.bytes
-    options.threads = threads
-    options.sync = !noSync
-    options.force = force
-    return options
-  }
-
-  private func show(_ plan: ConversionPlan) {
-    Terminal.print(json ? plan.json.text(indent: 2) : ConversionText.plan(plan))
+  private func options(_ name: String, for checkpoint: Checkpoint) throws -> ConversionOptions {
+    let type = dtype?.dtype ?? checkpoint.config.denseType ?? .bf16
+    var options = try ConversionOptions(target: name, dtype: type)
+    options.groupSize = groupSize
+    options.padForRanks = padForTp
+    options.allowsRequantize = allowRequantize
+    options.encoding.allowsFloat32Scales = mlxScales == .auto
+    return output.options(options)
   }
 }
 
-/// A number of bytes with an optional decimal unit.
-struct ByteSize: ExpressibleByArgument {
-  let bytes: Int
+struct Dequantize: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write packed layers as dense weights: short for convert --to dense.")
 
-  init(bytes: Int) {
-    self.bytes = bytes
+  @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")
+  var source: String
+
+  @Option(help: "The type of dense weights: bf16, f16 or f32; by default the model's own.")
+  var dtype: DenseType?
+
+  @OptionGroup var output: OutputArguments
+
+  func validate() throws { try output.check() }
+
+  func run() throws {
+    let checkpoint = try Checkpoint(opening: source)
+    let type = dtype?.dtype ?? checkpoint.config.denseType ?? .bf16
+    let options = output.options(ConversionOptions(target: .dense(type)))
+    try output.carryOut([ConversionPlan(checkpoint, options)])
   }
+}
+
+struct Reshard: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write the same tensors into files of another size, byte for byte.")
+
+  @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")
+  var source: String
+
+  @OptionGroup var output: OutputArguments
+
+  func validate() throws { try output.check() }
+
+  func run() throws {
+    let options = output.options(ConversionOptions(target: .asIs))
+    let plan = try ConversionPlan(Checkpoint(opening: source), options)
+    try output.carryOut([plan])
+  }
+}
+
+/// A dense type by its usual names.
+struct DenseType: ExpressibleByArgument {
+  let dtype: DType
 
   init?(argument: String) {
-    let text = argument.uppercased()
-    let units: [(String, Int)] = [
-      ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000),
-      ("K", 1000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000), ("B", 1),
-      ("", 1),
-    ]
-    for (suffix, factor) in units where text.hasSuffix(suffix) {
-      guard let number = Int(text.dropLast(suffix.count)), number > 0,
-        let bytes = number.multiplied(by: factor)
-      else { return nil }
-      self.bytes = bytes
-      return
+    switch argument.lowercased() {
+    case "bf16", "bfloat16": dtype = .bf16
+    case "f16", "fp16", "float16": dtype = .f16
+    case "f32", "fp32", "float32": dtype = .f32
+    default: return nil
     }
-    return nil
   }
-
-  var defaultValueDescription: String { Words.bytes(bytes) }
 }

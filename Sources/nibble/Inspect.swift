@@ -29,6 +29,12 @@ struct Inspect: ParsableCommand {
   @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
   var assumeZeros: ZeroRule?
 
+  @Option(help: "Read GPTQ zero points of the tensor as v1 or v2, whatever the config says.")
+  var assume: GPTQ.Version?
+
+  @Flag(help: "Read a sample of the codes too, to tell the version of asymmetric GPTQ.")
+  var deep = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -39,7 +45,7 @@ struct Inspect: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(opening: path, strict: false)
     if let tensor { return try showTensor(tensor, of: checkpoint) }
-    let inspection = Inspection(checkpoint)
+    let inspection = try Inspection(checkpoint, deep ? .thorough : .glance)
     if json { return Terminal.print(inspection.json.text(indent: 2)) }
     let text = InspectionText(inspection)
     Terminal.print(text.header)
@@ -66,7 +72,7 @@ struct Inspect: ParsableCommand {
       layer.name == name || layer.parts.values.contains { $0.name == name }
     }
     if let claim {
-      let layer = try checkpoint.open(claim, assume: assumeZeros)
+      let layer = try checkpoint.open(claim, assume: assumeZeros, version: assume)
       let report = try LayerReport(layer, corner: corner)
       return Terminal.print(json ? report.json.text(indent: 2) : LayerText(report, claim).text)
     }

@@ -20,6 +20,7 @@ struct InspectionText {
     let tensors = Words.plural(checkpoint.tensors.tensors.count, "tensor")
     table.add("files", "\(files.count), \(Words.bytes(size)), \(tensors)")
     table.add("quantization", inspection.quantization.escapedForDisplay)
+    if let zeroPoints = inspection.zeroPoints { table.add("zero points", zeroPoints.summary) }
     table.add("weights", weights)
     if let bits = inspection.bitsPerWeight {
       table.add("bits per weight", Words.fixed(bits, 3) + packedBits)
@@ -29,7 +30,7 @@ struct InspectionText {
   }
 
   private var findings: [String] {
-    checkpoint.findings.map { finding in
+    inspection.findings.map { finding in
       let label = finding.severity.rawValue
       let text = "\(label): \(finding.failure)"
       return finding.severity == .error ? Terminal.red(text) : text

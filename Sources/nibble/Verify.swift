@@ -3,11 +3,27 @@ import Checkpoints
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Check a checkpoint against the rules of its formats.")
+    abstract: "Check a checkpoint against the rules of its formats, its manifest, and runtimes.",
+    discussion: """
+      A \(Manifest.fileName) beside the tensors is checked digest by digest. With --for, says for \
+      each runtime whether it loads the checkpoint, which rules are broken (Formats/runtimes.md) \
+      and by which layers. Exit code 4 when rules of the formats are broken, 3 when only the \
+      manifest says otherwise, 5 when a runtime refuses.
+      """)
 
   @Argument(help: "A checkpoint folder, a .safetensors file or an index.")
   var path: String
 
+  @Option(
+    name: .customLong("for"),
+    help: ArgumentHelp(
+      "A runtime it is meant for: \(Runtime.all.map(\.name).joined(separator: ", ")); repeatable.",
+      valueName: "runtime"))
+  var runtimes: [Runtime] = []
+
+  @Option(help: "Tensor-parallel ranks of that runtime; repeatable.")
+  var tp: [Int] = []
+
   @Option(help: "Threads to use.")
   var threads = Processor.cores
 
@@ -16,70 +32,45 @@ struct Verify: ParsableCommand {
 
   func validate() throws {
     guard threads > 0 else { throw ValidationError("--threads takes a positive number") }
+    guard tp.allSatisfy({ $0 > 0 }) else { throw ValidationError("--tp takes a positive number") }
+    guard tp.isEmpty || !runtimes.isEmpty else {
+      throw ValidationError("--tp asks about a runtime: name it with --for")
+    }
   }
 
   func run() throws {
     let result = try Verification(of: path, threads: threads)
+    let review = try RuntimeReview(
+      of: result.checkpoint, for: runtimes, ranks: tp.isEmpty ? [1] : tp, threads: threads)
     if json {
-      Terminal.print(result.json.text(indent: 2))
+      var object = result.json.object ?? JSONObject()
+      if !runtimes.isEmpty { object["runtimes"] = review.json }
+      Terminal.print(JSON.object(object).text(indent: 2))
     } else {
       for finding in result.findings {
         Terminal.print("\(finding.severity.rawValue): \(finding.failure)")
       }
-      let verdict = result.isClean ? "obeys its formats" : "breaks rules of its formats"
+      let verdict =
+        switch result.failure {
+        case nil: "obeys its formats"
+        case .differs: "is not what its manifest says"
+        default: "breaks rules of its formats"
+        }
       let counts = result.checks.map { "  \($0.count) \($0.what)" }.joined(separator: "\n")
-      Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)")
+      let zeros = result.zeroPoints.map { "\n  zero points: \($0.summary)" } ?? ""
+      Terminal.print("\(path.escapedForDisplay) \(verdict); looked at\n\(counts)\(zeros)")
+      for verdict in review.verdicts { Terminal.print(text(verdict, ranks: review.ranks)) }
     }
-    if let kind = result.failure { throw Exit.Silently(kind: kind) }
-  }
-}
-
-struct Diff: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Say whether two checkpoints hold the same numbers, layer by layer.",
-    discussion: "Layouts may differ. Exit code 3 when the numbers do.")
-
-  @Argument(help: "A checkpoint.")
-  var first: String
-
-  @Argument(help: "Another.")
-  var second: String
-
-  @Option(help: "What full version 1 zero points of an unknown writer mean: word, mask or carry.")
-  var assumeZeros: ZeroRule?
-
-  @Option(help: "Threads to use.")
-  var threads = Processor.cores
-
-  @Flag(help: "Print JSON.")
-  var json = false
-
-  func validate() throws {
-    guard threads > 0 else { throw ValidationError("--threads takes a positive number") }
+    if let kind = result.failure ?? review.failure { throw Exit.Silently(kind: kind) }
   }
 
-  func run() throws {
-    let line = ProgressLine()
-    let result = try CheckpointComparison(
-      Checkpoint(opening: first), Checkpoint(opening: second), assume: assumeZeros,
-      threads: threads
-    ) { line.update("comparing", $0, $1) }
-    Terminal.print(json ? result.json.text(indent: 2) : text(result))
-    if !result.isEqual { throw Exit.Silently(kind: .differs) }
-  }
-
-  private func text(_ result: CheckpointComparison) -> String {
-    var lines = result.layers.filter { !$0.isEqual }.map {
-      "differs: \($0.name.escapedForDisplay): \($0.summary)"
+  private func text(_ verdict: RuntimeReview.Verdict, ranks: [Int]) -> String {
+    let asked = tp.isEmpty ? "" : " (tp \(ranks.map(String.init).joined(separator: ", ")))"
+    let lines = verdict.findings.map { finding in
+      let label = finding.severity == .error ? Terminal.red("refused") : "warning"
+      return "  \(label): \(finding.failure)".split(separator: "\n").joined(separator: "\n  ")
     }
-    lines += result.differingTensors.map { "differs: \($0.escapedForDisplay)" }
-    lines += result.onlyInFirst.map { "only in the first: \($0.escapedForDisplay)" }
-    lines += result.onlyInSecond.map { "only in the second: \($0.escapedForDisplay)" }
-    let codes = result.layers.reduce(0) { $0 + $1.codes }
-    lines.append(
-      (result.isEqual ? "same numbers" : "different numbers")
-        + ": \(Words.plural(result.layers.count, "layer")) with \(codes) codes and "
-        + "\(Words.plural(result.denseTensors, "dense tensor")) compared")
-    return lines.joined(separator: "\n")
+    return (["\(verdict.runtime)\(asked): \(verdict.outcome.rawValue)"] + lines)
+      .joined(separator: "\n")
   }
 }

@@ -122,7 +122,7 @@ import Testing
     let result = try Converted(folder.path("in"), to: "gptq_v2")
     #expect(result.source.findings.isEmpty, "\(result.source.findings)")
     #expect(result.output.findings.isEmpty, "\(result.output.findings)")
-    let rules = result.plan.scheme.rules()
+    let rules = try #require(result.plan.scheme).rules()
     #expect(rules.settings(for: "model.layers.0.q_proj")?.groupSize == 32)
     #expect(rules.settings(for: "model.layers.0.down_proj")?.groupSize == 16)
     #expect(rules.settings(for: "model.layers.0.gate") == nil)
@@ -184,7 +184,7 @@ import Testing
     model.config = Model.gptqConfig(groupSize: 128)
     try model.write(to: folder.path("in"))
     let result = try Converted(folder.path("in"), to: target)
-    #expect(result.plan.scheme.defaults.groupSize == -1)
+    #expect(result.plan.scheme?.defaults.groupSize == -1)
     #expect(result.report.layers.allSatisfy { $0.isEqual })
   }
 

@@ -24,7 +24,7 @@ struct Converted {
     _ source: Checkpoint, to target: String,
     _ change: (inout ConversionOptions) -> Void = { _ in }
   ) throws {
-    var options = ConversionOptions(target: target)
+    var options = try ConversionOptions(target: target)
     options.sync = false
     change(&options)
     folder = try TemporaryFolder()
@@ -59,6 +59,11 @@ enum Files {
       }
     }
     return files
+  }
+
+  /// All bytes of a tensor.
+  static func bytes(of tensor: Tensor) throws -> [UInt8] {
+    try tensor.source.contents(tensor.offset..<tensor.offset + tensor.byteCount)
   }
 
   /// Copies a folder, so that a test may change it.

@@ -31,7 +31,7 @@ import Testing
   private func plan(
     from path: String? = nil, _ change: (inout ConversionOptions) -> Void = { _ in }
   ) throws -> ConversionPlan {
-    var options = ConversionOptions(target: "awq")
+    var options = try ConversionOptions(target: "awq")
     options.sync = false
     change(&options)
     return try ConversionPlan(Checkpoint(opening: path ?? source), options)
@@ -119,6 +119,7 @@ import Testing
     try FileSystem.makeFolder(folder.path("out.unfinished/code"))
     try Files.write("half", to: folder.path("out.unfinished/model.safetensors.partial"))
     try Files.write("half", to: folder.path("out.unfinished/code/model.py"))
+    try Files.write("{}", to: folder.path("out.unfinished/" + OutputFolder.journalName))
     // SAFETY: the strings are lent for the call.
     #expect(unsafe symlink(source, folder.path("out.unfinished/link")) == 0)
     let before = try Files.contents(of: source)
@@ -127,6 +128,14 @@ import Testing
     #expect(try folder.names() == ["in", "out"])
     #expect(try Files.contents(of: folder.path("out")) == clean.files)
     #expect(try Files.contents(of: source) == before)
+  }
+
+  /// Only what a run of this program marked as its own is cleared.
+  @Test func folderOfTheStagingNameIsSpared() throws {
+    try FileSystem.makeFolder(folder.path("out.unfinished"))
+    try Files.write("years of work", to: folder.path("out.unfinished/chapter.txt"))
+    #expect(try refused(plan(), folder.path("out")).kind == .usage)
+    #expect(try refused(plan { $0.force = true }, folder.path("out")).kind == .usage)
   }
 
   @Test func placeThatCannotBeWrittenIsIO() throws {

@@ -79,6 +79,8 @@ import Testing
     let matrix = try QuantizedMatrix(layer)
     #expect(matrix.codes == numbers.codes)
     #expect(matrix.zeros == numbers.zeros)
+    let file = try LayerFile(Fixtures.path("awq/valid/example/model.safetensors"))
+    for part in tensors { #expect(try file.holds(part, in: "model.layers.0.self_attn.q_proj")) }
     // Output 2, input 5: code 7, zero point 2, scale ½.
     #expect(matrix.weight(row: 2, column: 5) == 2.5)
     try DecodeChecks.writesAlike(layer, AWQ())

@@ -40,16 +40,30 @@ import Testing
       let layer = try codec.open(claim, scheme: declared.scheme, assume: rule)
       let matrix = try QuantizedMatrix(layer)
       let facts = try layer.facts
-      for target in Codecs.all where target.refusal(of: facts) == nil {
-        let copy = try QuantizedMatrix(Opened.rewritten(layer, as: target))
+      for target in Codecs.writable where target.refusal(of: facts) == nil {
+        guard let copy = try copy(layer, target) else { continue }
         #expect(copy.codes == matrix.codes)
-        #expect(copy.zeros == matrix.zeros)
+        #expect(copy.form.offset != matrix.form.offset || copy.zeros == matrix.zeros)
       }
+      return true
+    } catch let failure as Failure where failure.kind == .cannotRepresent {
+      // Random scales have products with zero points that no half-precision number holds.
+      #expect(failure.rule == "FAST-5", "\(failure)")
       return true
     } catch let failure as Failure {
       #expect(failure.kind == .malformed, "\(failure)")
       #expect(failure.rule != nil, "\(failure)")
       return false
+    }
+  }
+
+  /// nil where the layout says of the numbers, random as they are, that it can't hold them.
+  private func copy(_ layer: any PackedLayer, _ target: any Codec) throws -> QuantizedMatrix? {
+    do {
+      return try QuantizedMatrix(Opened.rewritten(layer, as: target))
+    } catch let failure as Failure where failure.kind == .cannotRepresent {
+      #expect(failure.rule != nil, "\(failure)")
+      return nil
     }
   }
 

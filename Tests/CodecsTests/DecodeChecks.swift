@@ -14,6 +14,9 @@ enum DecodeChecks {
     if let found = mismatch(matrix.scales, expected.scales, by: .sameBits) {
       return "scales \(found)"
     }
+    if let found = mismatch(matrix.offsets, expected.offsets, by: .sameBits) {
+      return "offsets \(found)"
+    }
     if let index = expected.groupIndex {
       let groups = (0..<matrix.form.columns).map {
         Int32(matrix.form.grouping.group(ofColumn: $0))
@@ -35,12 +38,27 @@ enum DecodeChecks {
       let groups = first..<Int.random(in: first + 1...form.groups, using: &random)
       try checkParameters(layer, matrix, Region(rows: rows, columns: groups))
     }
-    let weights = try form.bands(.outputMajor, bytes: 1).flatMap {
-      try layer.weights(rows: $0.rows)
+    try checkWeights(layer, matrix)
+  }
+
+  /// Weights of rows at once, and of each column that a region may begin at.
+  private static func checkWeights(
+    _ layer: any PackedLayer, _ matrix: QuantizedMatrix
+  ) throws {
+    let form = layer.form
+    let weights = matrix.dequantized()
+    let bands = try form.bands(.outputMajor, bytes: 1).flatMap { try layer.weights($0) }
+    #expect(mismatch(bands, weights, by: .sameBits) == nil)
+    for first in stride(from: 0, to: form.columns, by: Region.alignment) {
+      if case .columns(let size) = form.grouping, first % size != 0 { continue }
+      for end in [min(first + Region.alignment, form.columns), form.columns] {
+        let region = Region(rows: 0..<form.rows, columns: first..<end)
+        let expected = region.rows.flatMap { row in
+          region.columns.map { weights[row * form.columns + $0] }
+        }
+        #expect(try mismatch(layer.weights(region), expected, by: .sameBits) == nil, "\(region)")
+      }
     }
-    #expect(mismatch(weights, matrix.dequantized(), by: .sameBits) == nil)
-    let whole = try layer.weights(rows: 0..<form.rows)
-    #expect(mismatch(whole, weights, by: .sameBits) == nil)
   }
 
   /// A range that begins on a multiple of 32 and ends on one or at the edge.
@@ -74,11 +92,20 @@ enum DecodeChecks {
       region.rows.map { $0 * groups + group }
     }
     for (order, positions) in [(Order.outputMajor, rowMajor), (.inputMajor, groupMajor)] {
-      let zeros = positions.map { matrix.zeros[$0] }
+      let offsets =
+        matrix.form.offset == .none ? [] : positions.map { matrix.floatOffset(at: $0) }
+      #expect(try mismatch(layer.offsets(region, order), offsets, by: .sameBits) == nil)
       let scales = positions.map { matrix.scales[$0] }
-      #expect(try mismatch(layer.zeros(region, order), zeros) == nil, "\(region)")
       #expect(try mismatch(layer.scales(region, order), scales, by: .sameBits) == nil)
     }
+  }
+
+  /// Numbers read from `layer` are those of `matrix`, its terms read as whole zero points.
+  static func recovers(_ layer: any PackedLayer, _ matrix: QuantizedMatrix) throws -> String? {
+    let recovered = try QuantizedMatrix(RecoveredZeros(layer, Workspace()))
+    if let found = mismatch(recovered.codes, matrix.codes) { return "codes \(found)" }
+    if let found = mismatch(recovered.zeros, matrix.zeros) { return "zeros \(found)" }
+    return mismatch(recovered.scales, matrix.scales, by: .sameBits).map { "scales \($0)" }
   }
 
   /// Writing a layer in its own layout, in bands of several sizes, gives the file's own bytes.

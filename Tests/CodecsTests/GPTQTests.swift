@@ -74,6 +74,10 @@ import Testing
     let matrix = try QuantizedMatrix(layer)
     #expect(matrix.codes == numbers.codes)
     #expect(matrix.zeros == numbers.zeros)
+    for (version, parts) in [("gptq", v1), ("gptq_v2", try numbers.gptqV2())] {
+      let file = try LayerFile(Fixtures.path("gptq/valid/example-\(version)/model.safetensors"))
+      for part in parts { #expect(try file.holds(part, in: "model.layers.0.self_attn.q_proj")) }
+    }
     // Output 2, input 5: code 7, zero point 3, scale ½.
     #expect(matrix.weight(row: 2, column: 5) == 2)
     try DecodeChecks.writesAlike(layer, GPTQ.v1)

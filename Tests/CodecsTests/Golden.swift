@@ -48,6 +48,13 @@ struct Golden: CustomStringConvertible, Sendable {
     try Opened.layer(codec, tensors, named: layer, scheme: scheme)
   }
 
+  /// Layers whose weights the writer's own code decoded.
+  var decodedNames: [String] {
+    expected.keys.filter { $0.hasPrefix("dequant:") }.map {
+      String($0.dropFirst("dequant:".count).dropLast(".weight".count))
+    }.filter { name in tensors.contains { $0.name.hasPrefix(name + ".") } }.sorted()
+  }
+
   func tensor(_ name: String) -> Tensor? { tensors.first { $0.name == name } }
 }
 
@@ -56,6 +63,8 @@ struct Expected {
   let codes: [UInt8]
   let zeros: [UInt16]
   let scales: [Float]
+  /// Added terms.
+  let offsets: [Float]
   let groupIndex: [Int32]?
   let weights: [Float]?
 
@@ -66,6 +75,7 @@ struct Expected {
     codes = try part("codes") ?? []
     zeros = try (part("zeros") ?? []).halves
     scales = try floats(of: part("scales") ?? [])
+    offsets = try floats(of: part("biases") ?? [])
     groupIndex = try part("g_idx")?.words.map { Int32(bitPattern: $0) }
     weights = try golden.expected["dequant:\(layer).weight"].map { floats(of: try $0.content()) }
   }

@@ -13,6 +13,13 @@ struct LayerFile {
 
   func contains(_ name: String) -> Bool { tensors[name] != nil }
 
+  /// Whether a part of `layer` is here with the same type, shape and bytes.
+  func holds(_ part: Tensor, in layer: String) throws -> Bool {
+    let name = layer + part.name.dropFirst("layer".count)
+    let own = try tensor(name, named: part.name)
+    return try own.info == part.info && own.content() == part.content()
+  }
+
   /// A tensor under another name.
   func tensor(_ name: String, named newName: String) throws -> Tensor {
     guard let tensor = tensors[name],

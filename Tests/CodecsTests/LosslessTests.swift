@@ -21,7 +21,7 @@ import Testing
     var random = SplitMix64(seed: UInt64(shape.rows << 16 | shape.columns << 4 | bits))
     let full = UInt16((1 << bits) - 1)
     let ranges = [0...full, 1...full, 0...0, full...full, 1...full + 1]
-    for groupSize in [-1, 8, 16, 20, 32, 33, shape.columns - 1] {
+    for groupSize in [-1, 8, 20, 32, shape.columns - 1, shape.columns + 1] {
       for zeros in ranges {
         var numbers = Numbers.random(
           shape.rows, shape.columns, bits: bits, groupSize: groupSize, zeros: zeros,
@@ -48,12 +48,19 @@ import Testing
     #expect(mismatch(matrix.codes, numbers.codes) == nil)
     #expect(mismatch(matrix.zeros, numbers.zeros) == nil)
     let facts = try source.facts
-    for codec in Codecs.all {
+    for codec in Codecs.writable {
       let isHeld = codec.refusal(of: facts) == nil
       #expect(isHeld == numbers.fits(codec.name), "\(codec.name) \(numbers.summary)")
       guard isHeld else { continue }
+      if codec.name == "mlx", matrix.leavesFloat32 {
+        let failure = #expect(throws: Failure.self) {
+          try codec.parts(of: source, options: EncodingOptions())
+        }
+        #expect(failure?.rule == "MLX-12")
+        continue
+      }
       let copy = try QuantizedMatrix(Opened.rewritten(source, as: codec))
-      #expect(copy == matrix, "\(codec.name) \(numbers.summary)")
+      #expect(copy.holds(matrix), "\(codec.name) \(numbers.summary)")
     }
   }
 
@@ -132,15 +139,41 @@ import Testing
   }
 }
 
+extension QuantizedMatrix {
+  /// Whether a product of a scale with a code or a zero point is too large for float32.
+  var leavesFloat32: Bool {
+    let largest = max(Float(1 << form.grid.bits - 1), Float(zeros.max() ?? 0))
+    return scales.contains { !($0 * largest).isFinite }
+  }
+
+  /// Whether this holds the numbers of another, its whole zero points perhaps as −(z·s).
+  func holds(_ other: QuantizedMatrix) -> Bool {
+    guard case .added = form.offset, other.form.offset == .integer else { return self == other }
+    let terms = zip(other.zeros, other.scales).map { -(Float($0) * $1) }
+    return codes == other.codes && scales == other.scales && offsets == terms
+      && dequantized() == other.dequantized()
+  }
+}
+
 extension Numbers {
   /// Whether a layout has a place for these numbers, from the tables of `Formats/` alone.
   func fits(_ layout: String) -> Bool {
     let low = zeros.min() ?? 0
     let high = zeros.max() ?? 0
     let isInOrder = zip(groups, groups.dropFirst()).allSatisfy(<=)
+    guard Codecs.named(layout)?.isWritable == true else { return false }
     switch layout {
     case "gptq": return low >= 1 && high < 1 << bits
-    case "gptq_v2": return high < 1 << bits
+    case "gptq_v2", "compressed-tensors": return high < 1 << bits
+    case "awq_gemv":
+      let size = groups.count { $0 == groups[0] }
+      return bits == 4 && isInOrder && columns % size == 0 && columns % 8 == 0 && high <= 15
+        && (size == 32 || size == 64 || size >= 128) && scaleType == .f16
+    // Its blocks of 64 inputs divide none of the shapes here.
+    case "awq_gemv_fast", "llm_awq": return false
+    case "mlx":
+      let size = groups.count { $0 == groups[0] }
+      return isInOrder && [32, 64, 128].contains(size) && columns % size == 0
     default:
       let size = groups.count { $0 == groups[0] }
       return bits == 4 && isInOrder && columns % size == 0 && rows % 8 == 0 && high <= 15

@@ -104,6 +104,51 @@ extension Numbers {
     ]
   }
 
+  /// The parts of an AWQ GEMV layer named `layer`, `width` words of eight groups in a row.
+  func awqGEMV(width: Int) throws -> [Tensor] {
+    let qweight = (0..<rows).flatMap { row in
+      Self.stream(Array(codes[row * columns..<(row + 1) * columns]), bits: 4)
+    }
+    let padding = width * 8 - groupCount
+    let qzeros = (0..<rows).flatMap { row in
+      Self.stream(
+        zeros[row * groupCount..<(row + 1) * groupCount].map { UInt8($0) }
+          + [UInt8](repeating: 0, count: padding), bits: 4)
+    }
+    let padded = (0..<rows).flatMap { row in
+      scales[row * groupCount..<(row + 1) * groupCount] + [UInt16](repeating: 0, count: padding)
+    }
+    return [
+      try tensor("qweight", .i32, [rows, columns / 8], qweight),
+      try tensor("qzeros", .i32, [rows, width], qzeros),
+      try Tensor.made(
+        "layer.scales", scaleType, [rows, width * 8],
+        padded.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }),
+    ]
+  }
+
+  /// The parts of a GEMV_FAST layer named `layer`; `term` makes one from a scale and a zero point.
+  func awqGEMVFast(
+    width: Int, terms: String = "qzeros", term: (UInt16, UInt16) -> UInt16
+  ) throws -> [Tensor] {
+    let qweight = Reference.packQuads(codes, rows: rows, columns: columns)
+    let padding = [UInt16](repeating: 0, count: (width * 8 - groupCount) * rows)
+    let turned = (0..<groupCount).flatMap { group in
+      (0..<rows).map { $0 * groupCount + group }
+    }
+    let padded = turned.map { scales[$0] } + padding
+    let added = turned.map { term(scales[$0], zeros[$0]) } + padding
+    return [
+      try Tensor.made("layer.qweight", .i16, [rows / 4, columns], qweight),
+      try Tensor.made(
+        "layer.scales", scaleType, [width * 8, rows],
+        padded.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }),
+      try Tensor.made(
+        "layer.\(terms)", scaleType, [width * 8, rows],
+        added.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }),
+    ]
+  }
+
   private func scaleTensor() throws -> Tensor {
     let turned = (0..<groupCount).flatMap { group in
       (0..<rows).map { scales[$0 * groupCount + group] }

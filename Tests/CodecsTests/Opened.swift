@@ -67,11 +67,13 @@ extension PackedLayer {
     }
   }
 
-  func zeros(_ region: Region, _ order: Order) throws -> [UInt16] {
+  /// Whole zero points, real ones or terms; none where the form has none.
+  func offsets(_ region: Region, _ order: Order) throws -> [Float] {
+    guard form.offset != .none else { return [] }
     let workspace = Workspace()
-    return try workspace.lend(region.count * 2) { bytes in
-      try readOffsets(region, order, into: &bytes, workspace)
-      return (0..<region.count).map { bytes.bytes.uint16(at: $0) }
+    return try workspace.lend(region.count * 4) { bytes in
+      try readFloatOffsets(region, order, into: &bytes, workspace)
+      return (0..<region.count).map { bytes.bytes.float32(at: $0) }
     }
   }
 
@@ -83,16 +85,21 @@ extension PackedLayer {
     }
   }
 
-  func weights(rows: Range<Int>) throws -> [Float] {
+  func weights(_ region: Region) throws -> [Float] {
     let workspace = Workspace()
-    return try workspace.lend(rows.count * form.columns * 4) { bytes in
-      let region = Region(rows: rows, columns: 0..<form.columns)
+    return try workspace.lend(region.count * 4) { bytes in
       try readWeights(region, into: &bytes, workspace)
-      return (0..<rows.count * form.columns).map { bytes.bytes.float32(at: $0) }
+      return (0..<region.count).map { bytes.bytes.float32(at: $0) }
     }
   }
 
   var facts: LayerFacts {
     get throws { try LayerFacts(of: self, Workspace()) }
+  }
+}
+
+extension QuantizedMatrix {
+  func floatOffset(at position: Int) -> Float {
+    form.offset == .integer ? Float(zeros[position]) : offsets[position]
   }
 }

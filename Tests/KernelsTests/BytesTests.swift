@@ -71,4 +71,21 @@ struct BytesTests {
       #expect(Bytes.extremes(other.rawSpan, on: level) == 7...0x17)
     }
   }
+
+  @Test("one code of every byte", arguments: Processor.levels.map(\.name))
+  func extract(level: String) throws {
+    let level = try Processor.level(named: level)
+    var random = SplitMix64(seed: 0x55)
+    for count in sizes {
+      let bytes = random.bytes(count)
+      for down in 0...7 {
+        for mask in [0xFF, 15, 3, 1] as [UInt8] {
+          let found = fenced(bytes, count: count) { bytes, target in
+            Bytes.extract(bytes, down: down, mask: mask, into: &target, on: level)
+          }
+          #expect(found == Reference.extract(bytes, down: down, mask: mask), "\(count) \(down)")
+        }
+      }
+    }
+  }
 }

@@ -84,6 +84,39 @@ struct CodesTests {
     }
   }
 
+  @Test("four rows interleaved, of every shape", arguments: Processor.levels.map(\.name))
+  func quads(level: String) throws {
+    let level = try Processor.level(named: level)
+    var random = SplitMix64(seed: 0x54)
+    for columns in [0, 64, 128, 192, 320] {
+      for rows in [0, 4, 8, 12] {
+        for fill in Fill.allCases {
+          let words = fill.bytes(rows * columns / 2, from: &random)
+          let codes = fenced(words, count: rows * columns) { words, codes in
+            QuadRows.unpack(words, columns: columns, into: &codes, on: level)
+          }
+          let expected = Reference.unpackQuads(words, rows: rows, columns: columns)
+          #expect(codes == expected, "[\(rows)][\(columns)], \(fill), \(random)")
+          let wide = fill.bytes(rows * columns, from: &random)
+          let packed = fenced(wide, count: words.count) { codes, words in
+            QuadRows.pack(codes, columns: columns, into: &words, on: level)
+          }
+          let repacked = Reference.packQuads(wide, rows: rows, columns: columns)
+          #expect(packed == repacked, "[\(rows)][\(columns)], \(fill), \(random)")
+        }
+      }
+    }
+  }
+
+  @Test("worked example: a row counted up to 15 again and again") func quadExample() {
+    let codes = (0..<256).map { $0 < 64 ? UInt8($0 % 16) : 0 }
+    let words = Reference.packQuads(codes, rows: 4, columns: 64)
+    let first: [UInt8] = [0x80, 0x80, 0x91, 0x91, 0xA2, 0xA2, 0xB3, 0xB3]
+    #expect(Array(words[..<8]) == first)
+    #expect(words[32...].allSatisfy { $0 == 0 })
+    #expect(Reference.unpackQuads(words, rows: 4, columns: 64) == codes)
+  }
+
   @Test("worked examples: eight 4-bit and 32 3-bit codes counted up")
   func examples() {
     let counted = (0..<32).map { UInt8($0 % 8) }

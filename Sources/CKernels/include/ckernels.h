@@ -40,6 +40,12 @@ typedef struct ck_kernels {
   void (*interleaved_unpack)(const void *words, void *codes, size_t count);
   void (*interleaved_pack)(const void *codes, void *words, size_t count);
 
+  // 16-bit words [quads][columns] <-> codes [4*quads][columns], 4 bits, columns a multiple of 64:
+  // 64 columns of four rows are 64 words, 16 for each row; of every 32 columns, which are eight
+  // words, nibble i of word j is code 8*i + j.
+  void (*quads_unpack)(const void *words, void *codes, size_t quads, size_t columns);
+  void (*quads_pack)(const void *codes, void *words, size_t quads, size_t columns);
+
   // source [rows][columns] -> target [columns][rows], elements of 1, 2 and 4 bytes.
   void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns);
   void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns);
@@ -70,7 +76,12 @@ typedef struct ck_kernels {
   void (*histogram)(const void *bytes, size_t count, uint64_t *bins);  // adds to bins [256]
   // (byte + addend) & mask; source may be target.
   void (*shift)(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+  // (byte >> down) & mask, down in 0...7.
+  void (*extract)(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
   void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
+
+  // Takes `count` blocks of 64 bytes into a state of SHA-256: eight words, the first one first.
+  void (*sha256)(uint32_t *state, const void *blocks, size_t count);
 
   void (*statistics)(const void *values, size_t count, ck_statistics *result);
 } ck_kernels;

@@ -87,12 +87,12 @@ struct PatternComplaint: Sendable {
     Failure(
       .unsupported, at: place,
       "a module pattern has \(construct) at position \(position), which is not supported",
-      found: pattern)
+      found: pattern, rule: rule)
   }
 
   func tooLarge(_ what: String, most: Int, found: Int) -> Failure {
     Failure(
       .unsupported, at: place, "a module pattern is too large", expected: "at most \(most) \(what)",
-      found: "\(found)")
+      found: "\(found)", rule: rule)
   }
 }

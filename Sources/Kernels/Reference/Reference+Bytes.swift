@@ -14,6 +14,11 @@ extension Reference {
     bytes.map { ($0 &+ addend) & mask }
   }
 
+  /// (byte >> `down`) & `mask`.
+  public static func extract(_ bytes: [UInt8], down: Int, mask: UInt8) -> [UInt8] {
+    bytes.map { $0 >> UInt8(down) & mask }
+  }
+
   /// The smallest and the largest byte; nil if there are none.
   public static func extremes(_ bytes: [UInt8]) -> ClosedRange<UInt8>? {
     guard let low = bytes.min(), let high = bytes.max() else { return nil }

@@ -56,6 +56,31 @@ extension Reference {
       bits: 4, codes.indices.map { codes[$0 / 8 * 8 + interleaving[$0 % 8]] })
   }
 
+  /// 16-bit words [rows / 4][columns] -> codes [rows][columns], each code by itself.
+  public static func unpackQuads(_ words: [UInt8], rows: Int, columns: Int) -> [UInt8] {
+    (0..<rows * columns).map { index in
+      let place = placeInQuad(row: index / columns, column: index % columns, columns: columns)
+      return words[place / 2] >> UInt8(place % 2 * 4) & 15
+    }
+  }
+
+  /// The inverse of `unpackQuads`.
+  public static func packQuads(_ codes: [UInt8], rows: Int, columns: Int) -> [UInt8] {
+    var words = [UInt8](repeating: 0, count: codes.count / 2)
+    for (index, code) in codes.enumerated() {
+      let place = placeInQuad(row: index / columns, column: index % columns, columns: columns)
+      words[place / 2] |= (code & 15) << UInt8(place % 2 * 4)
+    }
+    return words
+  }
+
+  /// The nibble, counted from the start of the words, that holds a code.
+  private static func placeInQuad(row: Int, column: Int, columns: Int) -> Int {
+    let word =
+      row / 4 * columns + column / 64 * 64 + row % 4 * 16 + column % 64 / 32 * 8 + column % 8
+    return word * 4 + column % 32 / 8
+  }
+
   /// [rows][columns] -> [columns][rows], elements of `size` bytes.
   public static func transpose(
     _ source: [UInt8], rows: Int, columns: Int, size: Int

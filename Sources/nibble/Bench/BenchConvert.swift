@@ -62,7 +62,7 @@ struct BenchConvert: ParsableCommand {
   /// Converts, and returns the seconds until the proof began.
   private func convert(_ checkpoint: Checkpoint, sync: Bool) throws -> Double {
     try FileSystem.removeFolder(target)
-    var options = ConversionOptions(target: to)
+    var options = try ConversionOptions(target: to)
     options.sync = sync
     options.threads = threads
     let start = ContinuousClock.now

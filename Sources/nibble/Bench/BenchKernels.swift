@@ -87,6 +87,21 @@ struct BenchKernels: ParsableCommand {
         var part = target.part(0..<codes / 2)
         InterleavedWords.pack(source.part(0..<codes), into: &part)
       })
+    rows.append(
+      Row(name: "GEMV_FAST unpack", bytes: codes * 3 / 2) { source, target in
+        var part = target.part(0..<codes)
+        QuadRows.unpack(source.part(0..<codes / 2), columns: columns, into: &part)
+      })
+    rows.append(
+      Row(name: "GEMV_FAST pack", bytes: codes * 3 / 2) { source, target in
+        var part = target.part(0..<codes / 2)
+        QuadRows.pack(source.part(0..<codes), columns: columns, into: &part)
+      })
+    rows.append(
+      Row(name: "HQQ 4-bit slice", bytes: codes * 2) { source, target in
+        var part = target.part(0..<codes)
+        Bytes.extract(source.part(0..<codes), down: 4, mask: 15, into: &part)
+      })
     for bits in [2, 3, 4, 5, 6, 8] {
       let words = codes * bits / 8
       rows.append(
@@ -112,6 +127,14 @@ struct BenchKernels: ParsableCommand {
         let height = codes / columns
         Transpose.bytes(source.part(0..<codes), rows: height, columns: columns, into: &part)
       })
+    for level in Processor.levels {
+      rows.append(
+        Row(name: "SHA-256 (\(level))", bytes: codes) { source, target in
+          var hash = SHA256(on: level)
+          hash.update(source.part(0..<codes))
+          target.set(hash.finish()[0], at: 0)
+        })
+    }
     return rows
   }
 }
