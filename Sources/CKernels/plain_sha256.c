@@ -35,25 +35,25 @@ static inline uint32_t big_sigma_1(uint32_t x) {
   return turned(x, 6) ^ turned(x, 11) ^ turned(x, 25);
 }
 
-// One round; the names of the eight words move on by one with each.
-#define ROUND(a, b, c, d, e, f, g, h, i)                                                      \
-  do {                                                                                        \
-    const uint32_t t =                                                                        \
-        h + big_sigma_1(e) + (g ^ (e & (f ^ g))) + sha256_constants[i] + w[(i) % 16];         \
-    d += t;                                                                                   \
-    h = t + big_sigma_0(a) + ((a & b) | (c & (a | b)));                                       \
+// Round i + j, j below 16; the names of the eight words move on by one with each.
+#define ROUND(a, b, c, d, e, f, g, h, j)                                                     \
+  do {                                                                                       \
+    const uint32_t t =                                                                       \
+        h + big_sigma_1(e) + (g ^ (e & (f ^ g))) + sha256_constants[i + j] + w[j];           \
+    d += t;                                                                                  \
+    h = t + big_sigma_0(a) + ((a & b) | (c & (a | b)));                                      \
   } while (0)
 
-#define EIGHT_ROUNDS(i)                   \
+#define EIGHT_ROUNDS(j)                   \
   do {                                    \
-    ROUND(a, b, c, d, e, f, g, h, i);     \
-    ROUND(h, a, b, c, d, e, f, g, i + 1); \
-    ROUND(g, h, a, b, c, d, e, f, i + 2); \
-    ROUND(f, g, h, a, b, c, d, e, i + 3); \
-    ROUND(e, f, g, h, a, b, c, d, i + 4); \
-    ROUND(d, e, f, g, h, a, b, c, i + 5); \
-    ROUND(c, d, e, f, g, h, a, b, i + 6); \
-    ROUND(b, c, d, e, f, g, h, a, i + 7); \
+    ROUND(a, b, c, d, e, f, g, h, j);     \
+    ROUND(h, a, b, c, d, e, f, g, j + 1); \
+    ROUND(g, h, a, b, c, d, e, f, j + 2); \
+    ROUND(f, g, h, a, b, c, d, e, j + 3); \
+    ROUND(e, f, g, h, a, b, c, d, j + 4); \
+    ROUND(d, e, f, g, h, a, b, c, j + 5); \
+    ROUND(c, d, e, f, g, h, a, b, j + 6); \
+    ROUND(b, c, d, e, f, g, h, a, j + 7); \
   } while (0)
 
 static void plain_sha256(uint32_t *state, const void *blocks, size_t count) {
@@ -64,9 +64,10 @@ static void plain_sha256(uint32_t *state, const void *blocks, size_t count) {
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (size_t i = 0; i < 64; i += 16) {
-      EIGHT_ROUNDS(i);
-      EIGHT_ROUNDS(i + 8);
+      EIGHT_ROUNDS(0);
+      EIGHT_ROUNDS(8);
       // The next sixteen words of the schedule, each in the place of the one it needs last.
+#pragma clang loop unroll(full)
       for (size_t j = 0; j < 16; j++)
         w[j] += small_sigma_0(w[(j + 1) % 16]) + w[(j + 9) % 16] + small_sigma_1(w[(j + 14) % 16]);
     }

@@ -181,12 +181,13 @@ public struct ConversionPlan: Sendable {
   /// What the user should know of how parts are written, each once.
   public var notes: [String] {
     var seen: Set<String> = []
-    return [padding?.summary].compactMap(\.self) + outputs.compactMap { output in
-      guard case .encode(let part, _) = output.recipe, let note = part.note,
-        seen.insert(note).inserted
-      else { return nil }
-      return note
-    }
+    return [padding?.summary].compactMap(\.self)
+      + outputs.compactMap { output in
+        guard case .encode(let part, _) = output.recipe, let note = part.note,
+          seen.insert(note).inserted
+        else { return nil }
+        return note
+      }
   }
 
   /// Source tensors by what becomes of them: every one is copied or encoded.

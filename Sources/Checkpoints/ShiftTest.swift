@@ -42,8 +42,8 @@ struct ShiftTest: Sendable {
   mutating func add(strips stripMeans: [Double], rows rowMeans: [Double]) {
     guard !stripMeans.isEmpty, !rowMeans.isEmpty else { return }
     var part = Moments()
-    stripMeans.forEach { part.add($0) }
-    rowMeans.forEach { rows.add($0) }
+    for mean in stripMeans { part.add(mean) }
+    for mean in rowMeans { rows.add(mean) }
     strips.add(part)
     layers.add(part.mean)
   }

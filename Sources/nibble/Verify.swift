@@ -70,7 +70,8 @@ struct Verify: ParsableCommand {
       let label = finding.severity == .error ? Terminal.red("refused") : "warning"
       return "  \(label): \(finding.failure)".split(separator: "\n").joined(separator: "\n  ")
     }
-    return (["\(verdict.runtime)\(asked): \(verdict.outcome.rawValue)"] + lines)
+    let unread = verdict.unread.map { ", no layer of \($0.escapedForDisplay) is read" } ?? ""
+    return (["\(verdict.runtime)\(asked): \(verdict.outcome.rawValue)\(unread)"] + lines)
       .joined(separator: "\n")
   }
 }

@@ -7,51 +7,58 @@ import Testing
 
 /// Padding for tensor parallelism changes shapes and not what a block computes.
 @Suite struct RankPaddingTests {
+  /// A checkpoint in a folder that goes away with this value.
+  private struct Sample {
+    let folder: TemporaryFolder
+    var path: String { folder.path("in") }
+  }
+
   private static func model(
-    _ size: Int = 96, config: String? = nil, more: (inout Model) -> Void = { _ in }
-  ) throws -> (folder: TemporaryFolder, path: String) {
+    _ size: Int = 96, groupSize: Int = 32, more: (inout Model) -> Void = { _ in }
+  ) throws -> Sample {
     var model = Model()
     let block = "model.layers.0.mlp."
-    model.addPacked(block + "gate_proj", rows: size, columns: 64, seed: 3)
-    model.addPacked(block + "up_proj", rows: size, columns: 64, seed: 5)
-    model.addPacked(block + "down_proj", rows: 64, columns: size, seed: 7)
+    model.addPacked(block + "gate_proj", rows: size, columns: 64, groupSize: groupSize, seed: 3)
+    model.addPacked(block + "up_proj", rows: size, columns: 64, groupSize: groupSize, seed: 5)
+    model.addPacked(block + "down_proj", rows: 64, columns: size, groupSize: groupSize, seed: 7)
     model.addDense(block + "gate_proj.bias", [size], seed: 1)
     model.addDense(block + "up_proj.bias", [size], seed: 9)
     model.addDense(block + "down_proj.bias", [64], seed: 4)
     model.addDense("model.layers.0.input_layernorm.weight", [64])
-    model.config =
-      config ?? Model.gptqConfig().replacing(
-        "\"model_type\"", with: "\"intermediate_size\": \(size), \"model_type\"")
+    model.config = Model.gptqConfig(
+      groupSize: groupSize, more: ", \"dynamic\": {\"-:.*layers.1.*\": {}}"
+    ).replacing("\"model_type\"", with: "\"intermediate_size\": \(size), \"model_type\"")
     more(&model)
     let folder = try TemporaryFolder()
     try model.write(to: folder.path("in"))
-    return (folder, folder.path("in"))
+    return Sample(folder: folder)
   }
 
   @Test(arguments: ["gptq", "gptq_v2", "awq", "dense"]) func blockIsUnchanged(to: String) throws {
-    let (folder, path) = try Self.model()
-    defer { withExtendedLifetime(folder) {} }
-    let result = try Converted(path, to: to) { $0.padForRanks = 4 }
+    let sample = try Self.model()
+    let result = try Converted(sample.path, to: to) { $0.padForRanks = 4 }
     #expect(result.plan.padding?.new == 128)
     #expect(result.output.config.model?.object["intermediate_size"] == 128)
     let bias = try #require(result.output.tensors["model.layers.0.mlp.up_proj.bias"])
     #expect(bias.shape == [128])
     #expect(result.report.carriedTensors == 2)
-    let before = try Block(result.source)
+    // Dense weights are rounded once, padded or not.
+    let plain = try Converted(sample.path, to: to)
+    let before = try Block(plain.output)
+    #expect(before.gate.count == 96 * 64)
     let after = try Block(result.output)
     #expect(after.gate.count == 128 * 64)
     for seed in 0..<4 {
       let input = (0..<64).map { Float(($0 * 37 + seed * 11) % 23) / 16 - 0.6 }
-      let output = before(input)
-      #expect(output.contains { $0 != 0 })
-      #expect(after(input) == output)
+      let outputs = (before.output(of: input), after.output(of: input))
+      #expect(outputs.0.contains { $0 != 0 })
+      #expect(outputs.0 == outputs.1)
     }
   }
 
   @Test func ranksGetWholeGroups() throws {
-    let (folder, path) = try Self.model()
-    defer { withExtendedLifetime(folder) {} }
-    let result = try Converted(path, to: "gptq") { $0.padForRanks = 4 }
+    let sample = try Self.model()
+    let result = try Converted(sample.path, to: "gptq") { $0.padForRanks = 4 }
     let layer = try #require(result.output.layer(named: "model.layers.0.mlp.down_proj"))
     #expect(layer.columns / 4 % layer.groupSize == 0)
     let vllm = try #require(Runtime.named("vllm"))
@@ -63,32 +70,30 @@ import Testing
   }
 
   @Test func denseWeightsArePaddedToo() throws {
-    let (folder, path) = try Self.model { model in
+    let sample = try Self.model { model in
       model.addDense("model.layers.1.mlp.gate_proj.weight", [96, 64])
       model.addDense("model.layers.1.mlp.up_proj.weight", [96, 64])
       model.addDense("model.layers.1.mlp.down_proj.weight", [64, 96])
-      model.config = model.config?.replacing(
-        "\"desc_act\"", with: "\"dynamic\": {\"-:.*layers.1.*\": {}}, \"desc_act\"")
     }
-    defer { withExtendedLifetime(folder) {} }
-    let result = try Converted(path, to: "gptq") { $0.padForRanks = 4 }
+    let result = try Converted(sample.path, to: "gptq") { $0.padForRanks = 4 }
     let down = try #require(result.output.tensors["model.layers.1.mlp.down_proj.weight"])
     let source = try #require(result.source.tensors["model.layers.1.mlp.down_proj.weight"])
     #expect(down.shape == [64, 128])
-    let padded = try down.contents()
-    let stored = try source.contents()
-    let new = padded.bytes.array
-    let old = stored.bytes.array
+    let new = try Self.bytes(of: down)
+    let old = try Self.bytes(of: source)
     for row in 0..<64 {
       #expect(new[row * 256..<row * 256 + 192] == old[row * 192..<(row + 1) * 192])
       #expect(new[row * 256 + 192..<(row + 1) * 256].allSatisfy { $0 == 0 })
     }
   }
 
+  private static func bytes(of tensor: Tensor) throws -> [UInt8] {
+    try tensor.source.contents(tensor.offset..<tensor.offset + tensor.byteCount)
+  }
+
   @Test func nothingToPadIsSaid() throws {
-    let (folder, path) = try Self.model(128)
-    defer { withExtendedLifetime(folder) {} }
-    let result = try Converted(path, to: "gptq") { $0.padForRanks = 2 }
+    let sample = try Self.model(128)
+    let result = try Converted(sample.path, to: "gptq") { $0.padForRanks = 2 }
     #expect(result.plan.notes.contains { $0.hasPrefix("nothing to pad") })
     #expect(result.report.layers.map(\.codes) == [8192, 8192, 8192])
   }
@@ -102,26 +107,27 @@ import Testing
     #expect(failure.rule == rule, "\(failure)")
   }
 
-  @Test func unknownPartsAreRefused() throws {
-    let size = "model.layers.1.mlp."
-    let cases: [(String, (inout Model) -> Void)] = [
-      ("PAD-1", { $0.addDense(size + "down_proj.weight", [64, 96]) }),
-      (
-        "PAD-1",
-        {
-          $0.addDense(size + "gate_proj.weight", [32, 64])
-          $0.addDense(size + "down_proj.weight", [64, 32])
-        }
-      ),
-      ("PAD-2", { $0.config = Model.gptqConfig() }),
-      ("PAD-3", { $0.addDense("model.layers.0.mlp.act.scales", [96]) }),
-      ("PAD-3", { $0.addDense("model.layers.0.mlp.gate_up_proj.weight", [192, 64]) }),
-    ]
-    for (rule, change) in cases {
-      let (folder, path) = try Self.model(more: change)
-      try expectRefused(path, rule)
-      withExtendedLifetime(folder) {}
-    }
+  struct Stranger: Sendable {
+    let rule: String
+    let change: @Sendable (inout Model) -> Void
+  }
+
+  private static let strangers: [Stranger] = [
+    Stranger(rule: "PAD-1") { $0.addDense("model.layers.1.mlp.down_proj.weight", [64, 96]) },
+    Stranger(rule: "PAD-1") {
+      $0.addDense("model.layers.1.mlp.gate_proj.weight", [32, 64])
+      $0.addDense("model.layers.1.mlp.down_proj.weight", [64, 32])
+    },
+    Stranger(rule: "PAD-2") {
+      $0.config = $0.config?.replacing("intermediate_size", with: "intermediate")
+    },
+    Stranger(rule: "PAD-3") { $0.addDense("model.layers.0.mlp.act.scales", [96]) },
+    Stranger(rule: "PAD-3") { $0.addDense("model.layers.0.mlp.gate_up_proj.weight", [192, 64]) },
+  ]
+
+  @Test(arguments: strangers) func unknownPartsAreRefused(stranger: Stranger) throws {
+    let sample = try Self.model(more: stranger.change)
+    try expectRefused(sample.path, stranger.rule)
   }
 
   @Test func attentionAloneIsRefused() throws {
@@ -134,11 +140,10 @@ import Testing
   }
 
   @Test func wholeRowsAndHugeRanksAreRefused() throws {
-    let rows = Fixtures.path("gptq/golden/gptq-optnano-w4gcol-asym-v2")
-    try expectRefused(rows, "PAD-4", ranks: 3)
-    let (folder, path) = try Self.model()
-    try expectRefused(path, "PAD-4", ranks: .max / 4)
-    withExtendedLifetime(folder) {}
+    let rows = try Self.model(groupSize: -1)
+    try expectRefused(rows.path, "PAD-4", ranks: 2)
+    let sample = try Self.model()
+    try expectRefused(sample.path, "PAD-4", ranks: .max / 4)
   }
 }
 
@@ -150,32 +155,33 @@ private struct Block {
   let biases: [[Float]]
 
   init(_ checkpoint: Checkpoint) throws {
-    func weights(_ name: String) throws -> [Float] {
-      let module = "model.layers.0.mlp." + name
-      if let claim = checkpoint.layer(named: module) {
-        return try QuantizedMatrix(checkpoint.open(claim)).dequantized()
-      }
-      return try Self.floats(checkpoint.tensors[module + ".weight"])
-    }
-    gate = try weights("gate_proj")
-    up = try weights("up_proj")
-    down = try weights("down_proj")
+    gate = try Self.weights("gate_proj", of: checkpoint)
+    up = try Self.weights("up_proj", of: checkpoint)
+    down = try Self.weights("down_proj", of: checkpoint)
     biases = try ["gate_proj", "up_proj", "down_proj"].map {
       try Self.floats(checkpoint.tensors["model.layers.0.mlp.\($0).bias"])
     }
   }
 
+  private static func weights(_ name: String, of checkpoint: Checkpoint) throws -> [Float] {
+    let module = "model.layers.0.mlp." + name
+    guard let claim = checkpoint.layer(named: module) else {
+      return try floats(checkpoint.tensors[module + ".weight"])
+    }
+    return try QuantizedMatrix(checkpoint.open(claim)).dequantized()
+  }
+
   private static func floats(_ tensor: Tensor?) throws -> [Float] {
     let tensor = try #require(tensor)
-    let bytes = try tensor.contents()
+    let bytes = try tensor.source.contents(tensor.offset..<tensor.offset + tensor.byteCount)
     return (0..<tensor.shape.count).map { index in
-      let half = bytes.bytes.uint16(at: index)
+      let half = UInt16(bytes[2 * index]) | UInt16(bytes[2 * index + 1]) << 8
       return tensor.dtype == .bf16
         ? Float(bitPattern: UInt32(half) << 16) : Float(Float16(bitPattern: half))
     }
   }
 
-  func callAsFunction(_ input: [Float]) -> [Float] {
+  func output(of input: [Float]) -> [Float] {
     let gated = zip(product(gate, input, biases[0]), product(up, input, biases[1])).map { pair in
       max(pair.0, 0) * pair.1
     }
@@ -190,19 +196,22 @@ private struct Block {
 }
 
 extension Model {
-  /// A 4-bit version 1 layer in groups of 32, all of whose numbers depend on `seed`.
-  mutating func addPacked(_ name: String, rows: Int, columns: Int, seed: Int) {
-    let groups = columns / 32
-    func bytes(_ count: Int, _ factor: Int) -> [UInt8] {
-      (0..<count).map { UInt8(truncatingIfNeeded: ($0 * factor + seed) * 167 >> 3) }
-    }
-    add("\(name).qweight", .i32, [columns / 8, rows], bytes(columns * rows / 2, 13))
+  /// A 4-bit version 1 layer, all of whose numbers depend on `seed`.
+  mutating func addPacked(_ name: String, rows: Int, columns: Int, groupSize: Int, seed: Int) {
+    let size = groupSize == -1 ? columns : groupSize
+    let groups = columns / size
+    let codes = Self.noise(columns * rows / 2, seed)
+    let fields = Self.noise(groups * rows / 2, seed + 1).map { $0 & 0x77 }
+    add("\(name).qweight", .i32, [columns / 8, rows], codes)
     // Fields up to 7, so that version 1 has nothing to wonder about.
-    add("\(name).qzeros", .i32, [groups, rows / 8], bytes(groups * rows / 2, 29).map { $0 & 0x77 })
+    add("\(name).qzeros", .i32, [groups, rows / 8], fields)
     add(
       "\(name).scales", .f16, [groups, rows],
       (0..<groups * rows).flatMap { [UInt8(truncatingIfNeeded: $0 * 7 + seed), 0x24] })
-    let index = (0..<columns).flatMap { [UInt8($0 / 32), 0, 0, 0] as [UInt8] }
+    let index = (0..<columns).flatMap { [UInt8($0 / size), 0, 0, 0] as [UInt8] }
     add("\(name).g_idx", .i32, [columns], index)
+  }
+  private static func noise(_ count: Int, _ seed: Int) -> [UInt8] {
+    (0..<count).map { UInt8(truncatingIfNeeded: ($0 * 13 + seed) * 167 >> 3) }
   }
 }

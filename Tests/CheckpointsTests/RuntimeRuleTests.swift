@@ -38,7 +38,7 @@ import Testing
     Case(["VLLM-2", "SGL-2"], layers: nil) { $0.setKey("sym", nil) },
     Case(["VLLM-2", "SGL-2"], "awq", layers: nil) { $0.setKey("zero_point", nil) },
     Case(["VLLM-2", "SGL-2", "TF-2"], layers: nil) { $0.setKey("quant_method", nil) },
-    Case(["VLLM-3", "SGL-3", "LCPP-2"], "awq") { $0.setAll(\.layout, "awq_gemv") },
+    Case(["VLLM-3", "SGL-3"], "awq") { $0.setAll(\.layout, "awq_gemv") },
     Case(["VLLM-3", "SGL-3", "TF-3", "LCPP-2"]) { $0.setAll(\.layout, "mlx") },
     Case(["LCPP-2"]) { $0.setAll(\.layout, "awq") },
     Case(["MLXR-3"], "awq") { $0.setAll(\.layout, "gptq") },
@@ -187,13 +187,15 @@ import Testing
     let outcomes = Dictionary(
       uniqueKeysWithValues: review.verdicts.map { ($0.runtime, $0.outcome) })
     let scheme = try #require(checkpoint.config.scheme)
-    let isMarlin = scheme.defaults.bits.nonzeroBitCount == 1 && scheme.defaults.bits > 2
+    let isMarlin =
+      scheme.defaults.bits.nonzeroBitCount == 1 && scheme.defaults.bits > 2
       && scheme.defaults.symmetric
     #expect(outcomes["transformers"] == .accepted, "\(review.verdicts)")
     #expect(outcomes["sglang"] != .refused, "\(review.verdicts)")
     #expect((outcomes["vllm"] != .refused) == (scheme.layout == "awq" || isMarlin))
     #expect((outcomes["mlx"] != .refused) == (scheme.layout == "awq"))
-    let isConverted = scheme.layout != "awq" && scheme.defaults.bits != 3
+    let isConverted =
+      scheme.layout != "awq" && scheme.defaults.bits != 3
       && checkpoint.layers.allSatisfy { $0.parts["g_idx"] != nil }
     #expect((outcomes["llama.cpp"] != .refused) == isConverted)
   }

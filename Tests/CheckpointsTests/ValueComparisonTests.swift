@@ -30,7 +30,9 @@ import Testing
   }
 
   private func floats(_ values: [Float]) -> [UInt8] {
-    values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) } }
+    values.flatMap { value in
+      (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
+    }
   }
 
   @Test func splitGroupsHaveTheSameValues() throws {

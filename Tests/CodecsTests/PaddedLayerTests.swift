@@ -26,7 +26,8 @@ import Testing
       for column in 0..<192 {
         let isOld = row < 64 && column < 128
         #expect(
-          new.weight(row: row, column: column) == (isOld ? old.weight(row: row, column: column) : 0))
+          new.weight(row: row, column: column) == (isOld ? old.weight(row: row, column: column) : 0)
+        )
       }
     }
     #expect(new.zeros[(70 * 6)...].allSatisfy { $0 == 8 })

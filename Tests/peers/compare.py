@@ -59,7 +59,7 @@ def logits(check):
     if same_bits(left, right):
         return "equal", f"logits {list(left.shape)}"
     worst = (left - right).abs().max().item()
-    words = f"logits {list(left.shape)}: max |Δ| {worst:.2g} ≤ {check['tolerance']}"
+    words = f"logits {list(left.shape)}: max |Δ| {worst:.2g}, allowed {check['tolerance']}"
     return ("within", words) if worst <= check["tolerance"] else ("differs", words)
 
 

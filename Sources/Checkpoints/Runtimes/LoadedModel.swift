@@ -31,7 +31,9 @@ struct LoadedModel: Sendable {
         return
       }
     }
-    let dense = checkpoint.denseTensors.filter { $0.name.hasSuffix(".weight") && $0.shape.rank == 2 }
+    let dense = checkpoint.denseTensors.filter {
+      $0.name.hasSuffix(".weight") && $0.shape.rank == 2
+    }
     self.init(
       layers: found.values, config: checkpoint.config.model?.object ?? JSONObject(),
       scheme: checkpoint.config.scheme, denseType: checkpoint.config.denseType,

@@ -72,6 +72,7 @@ extension RuntimeReview {
         [
           "runtime": .string(verdict.runtime), "verdict": .string(verdict.outcome.rawValue),
           "tp": .array(ranks.map { .integer($0) }),
+          "unread": verdict.unread.map(JSON.string) ?? .null,
           "findings": .array(verdict.findings.map(\.json)),
         ]
       })

@@ -112,7 +112,9 @@ extension RuntimeRule {
         return "\(layer.claim.rows) outputs over \(ranks) ranks"
       }
       let bits = layer.form.grid.bits
-      if outputs * bits % 32 != 0 { return "\(outputs) outputs of \(bits) bits" }
+      // compressed-tensors packs codes along the inputs; only its zero points along the outputs.
+      let packsOutputs = layer.claim.layout != "compressed-tensors" || !layer.facts.isSymmetric
+      if packsOutputs, outputs * bits % 32 != 0 { return "\(outputs) outputs of \(bits) bits" }
       guard layer.claim.layout != "awq", let inputs = model.inputs(of: layer, on: ranks),
         inputs * bits % 32 != 0
       else { return nil }
