@@ -79,7 +79,8 @@ public struct GPTQ: Codec {
   public func open(
     _ claim: LayerClaim, scheme: Scheme?, assume: ZeroRule?
   ) throws -> any PackedLayer {
-    if version == .v2, let scheme, scheme.layout == name, AutoRoundDialect.mayMeanVersionOne(scheme),
+    if version == .v2, let scheme, scheme.layout == name,
+      AutoRoundDialect.mayMeanVersionOne(scheme),
       try ZeroRule.isMiddleOfVersionOne(claim)
     {
       return try GPTQLayer(claim, zeroRule: .mask, isSettled: true)

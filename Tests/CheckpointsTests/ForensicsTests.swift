@@ -140,7 +140,10 @@ import Testing
     guard FileSystem.kind(of: path + "/config.json") == .file else { return }
     let report = try Relabelled(path, in: folder)
     #expect(report.original.finding == nil, "\(report.original.summary)")
-    guard report.isSymmetric || path == Samples.demo else { return }
+    // AR-4 sees through the label of an AutoRound file before it could mislead.
+    guard report.isSymmetric || path == Samples.demo, !path.fileName.hasPrefix("autoround") else {
+      return
+    }
     #expect(report.relabelled.finding?.failure.rule == "GPTQ-13", "\(report.relabelled.summary)")
   }
 
@@ -154,7 +157,7 @@ import Testing
       let path = root + "/" + name
       guard FileSystem.kind(of: path + "/config.json") == .file,
         let checkpoint = try? Checkpoint(opening: path), checkpoint.config.method == "gptq",
-        !checkpoint.layers.isEmpty
+        !checkpoint.layers.isEmpty, !name.hasPrefix("autoround")
       else { continue }
       let report = try Relabelled(path, in: folder)
       #expect(report.original.verdict.version == report.original.declared, "\(name)")

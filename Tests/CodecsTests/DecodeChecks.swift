@@ -27,6 +27,12 @@ enum DecodeChecks {
     return mismatch(matrix.dequantized(), weights, by: .sameBits).map { "weights \($0)" }
   }
 
+  /// The layer's weights alone are those that its writer's own code reads, bit for bit.
+  static func weighsAlike(_ layer: any PackedLayer, with expected: Expected) throws -> String? {
+    guard let weights = expected.weights else { return nil }
+    return try mismatch(QuantizedMatrix(layer).dequantized(), weights, by: .sameBits)
+  }
+
   /// Regions, orders and weights agree with the whole matrix read at once.
   static func readsAlike(_ layer: any PackedLayer, using random: inout SplitMix64) throws {
     let matrix = try QuantizedMatrix(layer)

@@ -40,12 +40,18 @@ import Testing
   }
 
   private func check(_ golden: Golden) throws {
+    // Other writers spell codes and zero points their own way; their weights are the same to all.
+    let spellsAlike = ["gptq", "gptq_v2", "awq"].contains(golden.codec.name)
     for name in golden.layerNames {
       let layer = try golden.open(name)
       let expected = try Expected(golden, name)
-      #expect(try DecodeChecks.agrees(layer, with: expected) == nil, "\(golden) \(name)")
-      try DecodeChecks.writesAlike(layer, golden.codec)
+      let found =
+        spellsAlike
+        ? try DecodeChecks.agrees(layer, with: expected)
+        : try DecodeChecks.weighsAlike(layer, with: expected)
+      #expect(found == nil, "\(golden) \(name)")
     }
+    guard golden.codec.isWritable else { return }
     // Every layer of the checkpoint, those without expectations too, is written as it was.
     for name in golden.codec.candidates(in: TensorTable(golden.tensors)) {
       try DecodeChecks.writesAlike(golden.open(name), golden.codec)
