@@ -1,7 +1,7 @@
 """What all peers share: a list of folders to load, and what is kept of each.
 
-A peer's script gives `load(folder)`, which returns the model, its packed layers and perhaps a note,
-and calls `main`. The list is a JSON file of {"folder", "result", "prompt", "steps"}; for each entry the
+A peer's script gives `load(folder)`, which returns the model and its packed layers, and calls
+`main`. The list is a JSON file of {"folder", "result", "prompt", "steps"}; for each entry the
 tensors go to RESULT.safetensors and the words to RESULT.json. A peer that refuses a folder does
 not stop the others: its words are kept as "error".
 """
@@ -46,14 +46,14 @@ def speak(model, prompt, steps):
 
 
 def run(job, load):
-    model, layers, *notes = load(job["folder"])
+    model, layers = load(job["folder"])
     logits, generated = speak(model, job["prompt"], job["steps"])
     tensors = {"logits": logits, "generated": generated}
     for name, parts in layers.items():
         tensors |= {f"{name}.{part}": tensor for part, tensor in parts.items()}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()},
               job["result"] + ".safetensors")
-    return {"layers": sorted(layers), "kernels": kernels(model), "notes": notes}
+    return {"layers": sorted(layers), "kernels": kernels(model)}
 
 
 def kernels(model):
