@@ -5,7 +5,7 @@ public import TensorCore
 /// neighbours (axis 1) or of flat elements one stride apart (axis 0). Read only.
 public struct HQQ: Codec {
   public let name = "hqq"
-  public let configRule = "HQQ-9"
+  public let configRule = "HQQ-3"
   public let isWritable = false
 
   public init() {}
