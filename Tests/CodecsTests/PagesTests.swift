@@ -7,8 +7,10 @@ import Testing
 @Suite struct PagesTests {
   @Test func everyLayoutHasAPage() throws {
     let folder = Fixtures.package + "/Formats"
-    let pages = try FileSystem.names(in: folder).filter { $0.hasSuffix(".md") }.map {
-      String(decoding: try FileSystem.contents(of: "\(folder)/\($0)", limit: 1 << 20), as: UTF8.self)
+    let names = try FileSystem.names(in: folder).filter { $0.hasSuffix(".md") }
+    let pages = try names.map { name in
+      let bytes = try FileSystem.contents(of: "\(folder)/\(name)", limit: 1 << 20)
+      return String(decoding: bytes, as: UTF8.self)
     }
     for codec in Codecs.all {
       let rules = codec.configRule
