@@ -100,6 +100,7 @@ struct LayerComparer {
     switch task.kind {
     case .codes:
       result.codes = region.count
+      if try holdSameWords(region, pair: task.pair, workspace) { return result }
       result.differingCodes = try differences(region.count, 1, workspace) { layer, bytes in
         try (layer == 0 ? a : b).readCodes(region, a.order, into: &bytes, workspace)
       }
@@ -120,6 +121,21 @@ struct LayerComparer {
       }
     }
     return result
+  }
+
+  /// Whether the packed words of a region are equal, where both layers store such: then no code is
+  /// unpacked to be compared.
+  private func holdSameWords(
+    _ region: Region, pair: Int, _ workspace: Workspace
+  ) throws -> Bool {
+    let (a, b) = pairs[pair]
+    let (count, rest) = (region.count * a.form.grid.bits).quotientAndRemainder(dividingBy: 32)
+    guard a.storesWords, b.storesWords, rest == 0,
+      region.columns.count * a.form.grid.bits % 32 == 0
+    else { return false }
+    return try differences(count, 4, workspace) { layer, bytes in
+      try (layer == 0 ? a : b).readWords(region, a.order, into: &bytes, workspace)
+    } == 0
   }
 
   /// Counts the groups where one layer's added term is not the other's −(z·s), rounded to the type

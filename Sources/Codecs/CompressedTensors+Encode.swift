@@ -29,6 +29,9 @@ extension CompressedTensors {
       order: .outputMajor, note: note(on: form)
     ) { rows, bytes, workspace in
       let region = Region(rows: rows, columns: 0..<form.columns)
+      guard form.columns * bits % 32 != 0 else {
+        return try layer.readWords(region, .outputMajor, into: &bytes, workspace)
+      }
       try workspace.lend(region.count) { codes in
         try layer.readCodes(region, .outputMajor, into: &codes, workspace)
         WordPacking.pack(bits: bits, codes.bytes, rows: rows.count, into: &bytes)

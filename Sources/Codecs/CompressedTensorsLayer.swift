@@ -43,6 +43,32 @@ struct CompressedTensorsLayer: PackedLayer {
     }
   }
 
+  /// Rows that end within a word are not handed out as they are stored.
+  var storesWords: Bool {
+    weight.storage == .packed(.stream) && claim.columns * claim.bits % 32 == 0
+  }
+
+  func readWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    guard storesWords else { return try packWords(region, order, into: &words, workspace) }
+    guard order == .inputMajor else { return try readRowWords(region, into: &words) }
+    try workspace.lend(words.byteCount) { rows in
+      try readRowWords(region, into: &rows)
+      Transpose.words(
+        rows.bytes, rows: region.rows.count, columns: region.columns.count * claim.bits / 32,
+        into: &words)
+    }
+  }
+
+  /// Stored words of a region, `[row][word]`.
+  private func readRowWords(_ region: Region, into words: inout MutableRawSpan) throws {
+    let run = WordPacking.stream.words(of: region.columns, bits: claim.bits)
+    try weight.codes.readRectangle(
+      into: &words, rows: region.rows, rowBytes: weight.codes.shape[1] * 4,
+      run: run.lowerBound * 4..<run.upperBound * 4)
+  }
+
   /// Codes of a region, `[row][column]`.
   private func readRows(
     _ region: Region, into codes: inout MutableRawSpan, _ workspace: Workspace

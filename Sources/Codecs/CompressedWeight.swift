@@ -223,7 +223,7 @@ private struct Packings {
   /// as many words, the version of the writer decides.
   var best: (Int, WordPacking)? {
     if let bits = declared.settings?.bits, (1...8).contains(bits) {
-      let order: [WordPacking] = isOld ? [.words, .stream] : [.stream, .words]
+      let order: [WordPacking] = isOld && 32 % bits != 0 ? [.words, .stream] : [.stream, .words]
       for packing in order where packing.words(columns, bits: bits) == words {
         return (bits, packing)
       }

@@ -29,10 +29,7 @@ extension GPTQ {
       let region = Region(
         rows: 0..<layer.form.rows,
         columns: rows.lowerBound * 32 / bits..<rows.upperBound * 32 / bits)
-      try workspace.lend(region.count) { codes in
-        try layer.readCodes(region, .inputMajor, into: &codes, workspace)
-        WordRows.pack(bits: bits, codes.bytes, columns: layer.form.rows, into: &words)
-      }
+      try layer.readWords(region, .inputMajor, into: &words, workspace)
     }
   }
 

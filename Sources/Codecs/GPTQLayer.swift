@@ -55,22 +55,32 @@ struct GPTQLayer: PackedLayer {
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
     let bits = claim.bits
-    let rows = region.columns.lowerBound * bits / 32..<region.columns.upperBound * bits / 32
-    let width = region.rows.count
-    try workspace.lend(rows.count * width * 4) { words in
-      try qweight.readRectangle(
-        into: &words, rows: rows, rowBytes: claim.rows * 4,
-        run: region.rows.lowerBound * 4..<region.rows.upperBound * 4)
+    try workspace.lend(region.columns.count * bits / 32 * region.rows.count * 4) { words in
+      try readWords(region, order, into: &words, workspace)
       switch order {
       case .inputMajor:
-        WordRows.unpack(bits: bits, words.bytes, columns: width, into: &codes)
-      case .outputMajor:
-        // A column of words is one stream of codes, so turning the words turns the codes.
-        workspace.lend(words.byteCount) { turned in
-          Transpose.words(words.bytes, rows: rows.count, columns: width, into: &turned)
-          BitStream.unpack(bits: bits, turned.bytes, into: &codes)
-        }
+        WordRows.unpack(bits: bits, words.bytes, columns: region.rows.count, into: &codes)
+      case .outputMajor: BitStream.unpack(bits: bits, words.bytes, into: &codes)
       }
+    }
+  }
+
+  var storesWords: Bool { true }
+
+  func readWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    let bits = claim.bits
+    let rows = region.columns.lowerBound * bits / 32..<region.columns.upperBound * bits / 32
+    let run = region.rows.lowerBound * 4..<region.rows.upperBound * 4
+    guard order == .outputMajor else {
+      return try qweight.readRectangle(into: &words, rows: rows, rowBytes: claim.rows * 4, run: run)
+    }
+    // A column of words is one stream of codes, so turning the words turns the codes.
+    try workspace.lend(words.byteCount) { stored in
+      try qweight.readRectangle(into: &stored, rows: rows, rowBytes: claim.rows * 4, run: run)
+      Transpose.words(
+        stored.bytes, rows: rows.count, columns: region.rows.count, into: &words)
     }
   }
 

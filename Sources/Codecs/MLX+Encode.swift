@@ -19,10 +19,7 @@ extension MLX {
         alignment: Region.alignment, order: .outputMajor
       ) { rows, words, workspace in
         let region = Region(rows: rows, columns: 0..<form.columns)
-        try workspace.lend(region.count) { codes in
-          try layer.readCodes(region, .outputMajor, into: &codes, workspace)
-          BitStream.pack(bits: form.grid.bits, codes.bytes, into: &words)
-        }
+        try layer.readWords(region, .outputMajor, into: &words, workspace)
       },
       try .init(
         "\(layer.name).scales", parameters.type, shape, alignment: Region.alignment,

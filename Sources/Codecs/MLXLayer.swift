@@ -42,22 +42,37 @@ struct MLXLayer: PackedLayer {
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
     let bits = claim.bits
-    let run = region.columns.lowerBound * bits / 8..<region.columns.upperBound * bits / 8
-    try workspace.lend(region.rows.count * run.count) { words in
-      try weight.readRectangle(
-        into: &words, rows: stored(region.rows), rowBytes: claim.columns * bits / 8, run: run)
+    try workspace.lend(region.rows.count * (region.columns.count * bits / 8)) { words in
+      try readWords(region, order, into: &words, workspace)
       switch order {
-      case .outputMajor:
-        BitStream.unpack(bits: bits, words.bytes, into: &codes)
+      case .outputMajor: BitStream.unpack(bits: bits, words.bytes, into: &codes)
       case .inputMajor:
-        // A row of words is one stream of codes, so turning the words turns the codes.
-        workspace.lend(words.byteCount) { turned in
-          Transpose.words(
-            words.bytes, rows: region.rows.count, columns: run.count / 4, into: &turned)
-          WordRows.unpack(bits: bits, turned.bytes, columns: region.rows.count, into: &codes)
-        }
+        WordRows.unpack(bits: bits, words.bytes, columns: region.rows.count, into: &codes)
       }
     }
+  }
+
+  var storesWords: Bool { true }
+
+  func readWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    guard order == .inputMajor else { return try readRowWords(region, into: &words) }
+    // A row of words is one stream of codes, so turning the words turns the codes.
+    try workspace.lend(words.byteCount) { rows in
+      try readRowWords(region, into: &rows)
+      Transpose.words(
+        rows.bytes, rows: region.rows.count, columns: region.columns.count * claim.bits / 32,
+        into: &words)
+    }
+  }
+
+  /// Stored words of a region, `[row][word]`.
+  private func readRowWords(_ region: Region, into words: inout MutableRawSpan) throws {
+    let bits = claim.bits
+    try weight.readRectangle(
+      into: &words, rows: stored(region.rows), rowBytes: claim.columns * bits / 8,
+      run: region.columns.lowerBound * bits / 8..<region.columns.upperBound * bits / 8)
   }
 
   func readScales(

@@ -17,6 +17,13 @@ public protocol PackedLayer: Sendable {
   func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws
+  /// Whether `readWords` hands out words as they are stored, so that no code need be unpacked.
+  var storesWords: Bool { get }
+  /// Reads the codes of a region packed: for each row one little-endian bit stream of 32-bit words,
+  /// `[word][row]` or `[row][word]` by `order`. The region's columns fill whole words. Throws `io`.
+  func readWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
+  ) throws
   /// Reads scales (region of rows × groups) in their stored type. Throws `io`.
   func readScales(
     _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
@@ -39,4 +46,27 @@ extension PackedLayer {
   public var name: String { claim.name }
 
   public func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int { 0 }
+
+  public var storesWords: Bool { false }
+
+  public func readWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    try packWords(region, order, into: &words, workspace)
+  }
+
+  /// Reads codes and packs them.
+  func packWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    try workspace.lend(region.count) { codes in
+      try readCodes(region, order, into: &codes, workspace)
+      switch order {
+      case .inputMajor:
+        WordRows.pack(
+          bits: form.grid.bits, codes.bytes, columns: region.rows.count, into: &words)
+      case .outputMajor: BitStream.pack(bits: form.grid.bits, codes.bytes, into: &words)
+      }
+    }
+  }
 }

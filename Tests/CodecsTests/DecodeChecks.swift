@@ -85,8 +85,31 @@ enum DecodeChecks {
     let columnMajor = region.columns.flatMap { column in
       region.rows.map { matrix.codes[$0 * columns + column] }
     }
+    try checkWords(layer, region)
     #expect(try mismatch(layer.codes(region, .outputMajor), rowMajor) == nil, "\(region)")
     #expect(try mismatch(layer.codes(region, .inputMajor), columnMajor) == nil, "\(region)")
+  }
+
+  /// Words as a layer hands them out are its codes, packed.
+  private static func checkWords(_ layer: any PackedLayer, _ region: Region) throws {
+    let bits = layer.form.grid.bits
+    guard region.columns.count * bits % 32 == 0 else { return }
+    let workspace = Workspace()
+    for order in [Order.outputMajor, .inputMajor] {
+      let codes = try workspace.lend(region.count * bits / 8) { words in
+        try layer.readWords(region, order, into: &words, workspace)
+        return workspace.lend(region.count) { codes in
+          switch order {
+          case .outputMajor: BitStream.unpack(bits: bits, words.bytes, into: &codes)
+          case .inputMajor:
+            WordRows.unpack(
+              bits: bits, words.bytes, columns: region.rows.count, into: &codes)
+          }
+          return codes.bytes.array
+        }
+      }
+      #expect(try mismatch(layer.codes(region, order), codes) == nil, "\(region) \(order)")
+    }
   }
 
   private static func checkParameters(

@@ -41,6 +41,14 @@ public struct CastScales: PackedLayer {
     try base.readCodes(region, order, into: &codes, workspace)
   }
 
+  public var storesWords: Bool { base.storesWords }
+
+  public func readWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    try base.readWords(region, order, into: &words, workspace)
+  }
+
   public func readScales(
     _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
