@@ -71,10 +71,12 @@ public struct LayerReport: Sendable {
 extension LayerReport.Corner {
   init(_ layer: any PackedLayer, size: Int, _ workspace: Workspace) throws {
     let form = layer.form
-    let rows = 0..<min(Region.alignment, form.rows)
+    // Regions end on the alignment or at the edge, so a little more may be read than is shown.
+    let reach = size.dividedRoundingUp(by: Region.alignment) * Region.alignment
+    let rows = 0..<min(reach, form.rows)
     let shown = (rows: min(size, form.rows), columns: min(size, form.columns))
     let groups = min(size, form.groups)
-    let region = Region(rows: rows, columns: 0..<min(Region.alignment, form.columns))
+    let region = Region(rows: rows, columns: 0..<min(reach, form.columns))
     codes = try workspace.lend(region.count) { bytes in
       try layer.readCodes(region, .outputMajor, into: &bytes, workspace)
       return (0..<shown.rows).map { row in
