@@ -126,15 +126,10 @@ struct AWQLayer: PackedLayer {
   private let scales: Tensor
 
   init(_ claim: LayerClaim) throws {
-    guard let qweight = claim.parts["qweight"], let qzeros = claim.parts["qzeros"],
-      let scales = claim.parts["scales"]
-    else {
-      throw Failure(.internal, at: claim.name, "a claimed layer lost its parts")
-    }
     self.claim = claim
-    self.qweight = qweight
-    self.qzeros = qzeros
-    self.scales = scales
+    qweight = try claim.part("qweight")
+    qzeros = try claim.part("qzeros")
+    scales = try claim.part("scales")
     form = QuantizedForm(
       rows: claim.rows, columns: claim.columns, grid: .affine(bits: 4),
       grouping: .columns(size: claim.groupSize), scaleType: scales.dtype, offset: .integer)

@@ -78,13 +78,3 @@ struct AWQGEMVLayer: PackedLayer {
     }
   }
 }
-
-extension LayerClaim {
-  /// A part the layer was claimed with.
-  func part(_ name: String) throws -> Tensor {
-    guard let tensor = parts[name] else {
-      throw Failure(.internal, at: self.name, "a claimed layer lost its parts")
-    }
-    return tensor
-  }
-}

@@ -13,17 +13,12 @@ struct GPTQLayer: PackedLayer {
   private let scales: Tensor
 
   init(_ claim: LayerClaim, zeroRule: ZeroRule, isSettled: Bool) throws {
-    guard let qweight = claim.parts["qweight"], let qzeros = claim.parts["qzeros"],
-      let scales = claim.parts["scales"]
-    else {
-      throw Failure(.internal, at: claim.name, "a claimed layer lost its parts")
-    }
     self.claim = claim
     self.zeroRule = zeroRule
     self.isSettled = isSettled
-    self.qweight = qweight
-    self.qzeros = qzeros
-    self.scales = scales
+    qweight = try claim.part("qweight")
+    qzeros = try claim.part("qzeros")
+    scales = try claim.part("scales")
     form = QuantizedForm(
       rows: claim.rows, columns: claim.columns, grid: .affine(bits: claim.bits),
       grouping: try Self.grouping(of: claim), scaleType: scales.dtype, offset: .integer)

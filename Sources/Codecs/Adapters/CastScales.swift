@@ -2,8 +2,8 @@ public import Kernels
 public import TensorCore
 
 /// A layer whose scales are handed out in another type that holds every one of them exactly.
-public struct CastScales: PackedLayer {
-  private let base: any PackedLayer
+public struct CastScales: LayerAdapter {
+  public let base: any PackedLayer
   public let form: QuantizedForm
 
   /// nil where a scale would change. Reads all scales. Throws `io`.
@@ -14,9 +14,6 @@ public struct CastScales: PackedLayer {
     self.form = form
     guard try isExact(workspace) else { return nil }
   }
-
-  public var claim: LayerClaim { base.claim }
-  public var order: Order { base.order }
 
   private func isExact(_ workspace: Workspace) throws -> Bool {
     let step = max(1, (1 << 19) / form.rows)
@@ -35,20 +32,6 @@ public struct CastScales: PackedLayer {
     return true
   }
 
-  public func readCodes(
-    _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try base.readCodes(region, order, into: &codes, workspace)
-  }
-
-  public var storesWords: Bool { base.storesWords }
-
-  public func readWords(
-    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try base.readWords(region, order, into: &words, workspace)
-  }
-
   public func readScales(
     _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
@@ -56,15 +39,5 @@ public struct CastScales: PackedLayer {
       try base.readFloatScales(region, order, into: &floats, workspace)
       try FloatConversion.fromFloat32(form.scaleType, floats.bytes, into: &scales)
     }
-  }
-
-  public func readOffsets(
-    _ region: Region, _ order: Order, into offsets: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try base.readOffsets(region, order, into: &offsets, workspace)
-  }
-
-  public func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int {
-    try base.countAmbiguousOffsets(workspace)
   }
 }

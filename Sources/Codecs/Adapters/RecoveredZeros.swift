@@ -5,7 +5,7 @@ internal import TensorCore
 ///
 /// Codes and scales stay as they are. What a weight changes by is the rounding of s·z that the
 /// terms were stored with, and is stated in `loss`.
-public struct RecoveredZeros: PackedLayer {
+public struct RecoveredZeros: LayerAdapter {
   /// How the weights of a recovered layer differ from those its terms gave.
   public struct Loss: Sendable, Equatable {
     public let groups: Int
@@ -20,9 +20,6 @@ public struct RecoveredZeros: PackedLayer {
   public let base: any PackedLayer
   public let form: QuantizedForm
   public let loss: Loss
-
-  public var claim: LayerClaim { base.claim }
-  public var order: Order { base.order }
 
   /// Reads all scales and terms, 2/group_size of the numbers.
   ///
@@ -67,18 +64,6 @@ public struct RecoveredZeros: PackedLayer {
       }
     }
     return survey
-  }
-
-  public func readCodes(
-    _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try base.readCodes(region, order, into: &codes, workspace)
-  }
-
-  public func readScales(
-    _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try base.readScales(region, order, into: &scales, workspace)
   }
 
   public func readOffsets(

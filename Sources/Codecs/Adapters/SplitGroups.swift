@@ -3,8 +3,8 @@ import TensorCore
 
 /// A layer whose groups are cut into smaller ones of the same scale and offset: the same weights,
 /// exactly, for layouts that take only some group sizes.
-public struct SplitGroups: PackedLayer {
-  private let base: any PackedLayer
+public struct SplitGroups: LayerAdapter {
+  public let base: any PackedLayer
   /// How many of the new groups lie in one of the old.
   private let factor: Int
   public let form: QuantizedForm
@@ -19,23 +19,6 @@ public struct SplitGroups: PackedLayer {
     var form = base.form
     form.grouping = .columns(size: size)
     self.form = form
-  }
-
-  public var claim: LayerClaim { base.claim }
-  public var order: Order { base.order }
-
-  public func readCodes(
-    _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try base.readCodes(region, order, into: &codes, workspace)
-  }
-
-  public var storesWords: Bool { base.storesWords }
-
-  public func readWords(
-    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
-  ) throws {
-    try base.readWords(region, order, into: &words, workspace)
   }
 
   public func readScales(
@@ -54,10 +37,6 @@ public struct SplitGroups: PackedLayer {
     try spread(region, order, size: size, into: &offsets, workspace) { coarse, bytes in
       try base.readOffsets(coarse, order, into: &bytes, workspace)
     }
-  }
-
-  public func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int {
-    try base.countAmbiguousOffsets(workspace)
   }
 
   /// Reads the old groups that cover a region of new ones and repeats each element.
