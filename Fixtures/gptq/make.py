@@ -19,7 +19,7 @@ AWQ, GEMV, FAST = [
 ]
 
 LAYERS = [f"model.layers.{n}.self_attn.q_proj" for n in range(2)]
-SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I16": 2, "I32": 4, "I64": 8, "U32": 4}
+SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "U32": 4}
 OUTPUTS, INPUTS, GROUP = 32, 64, 32
 GROUPS = INPUTS // GROUP
 # Words of eight groups in a row of the padded layouts: 1, and 4 is their unit for groups of 32.
@@ -168,6 +168,15 @@ def gptq_tensors(case):
     named = gptq_config(checkpoint_format="gptq_v2")
     case("GPTQ-13-version-1-named-2", [gptq_layer(), gptq_layer()], named)
     one("GPTQ-14-a-layer-of-version-2", qzeros=eights)
+    narrow = gptq_layer(bits=3)
+    for part in ["qweight", "qzeros"]:
+        _, shape, data = narrow[part]
+        rows = 4 if part == "qweight" else 1
+        narrow[part] = ("I8", [shape[0] * rows, shape[1] * 4 // rows], data)
+    case("GPTQ-27-three-bits-in-bytes", [narrow, narrow], gptq_config(bits=3, pack_dtype="int8"))
+    one("GPTQ-27-half-a-word", qweight=filler("I16", [17, OUTPUTS]),
+        qzeros=filler("I16", [GROUPS, OUTPUTS * 4 // 16]))
+    one("GPTQ-2-words-of-two-widths", qzeros=filler("I16", [GROUPS, OUTPUTS * 4 // 16]))
 
 
 def gptq_configs(case):
@@ -186,7 +195,7 @@ def gptq_configs(case):
     case("GPTQ-22-marlin-flag", whole, gptq_config(is_marlin_format=True))
     case("GPTQ-22-marlin-format", whole, gptq_config(checkpoint_format="marlin"))
     case("GPTQ-22-planar", whole, gptq_config(checkpoint_format="gptq_p"))
-    case("GPTQ-22-words-of-16-bits", whole, gptq_config(pack_dtype="int16"))
+    case("GPTQ-22-words-of-64-bits", whole, gptq_config(pack_dtype="int64"))
     case("GPTQ-23-pattern-is-no-expression", whole, gptq_config(dynamic={"+:((": {"bits": 4}}))
     case("GPTQ-23-pattern-has-a-backreference", whole, gptq_config(dynamic={r"-:(a)\1": {}}))
     case("GPTQ-23-pattern-is-too-long", whole, gptq_config(dynamic={"-:" + "a" * 1025: {}}))

@@ -54,12 +54,15 @@ extension GPTQ {
 private enum GPTQDialect {
   static let rules = ConfigReader.Rules(type: "GPTQ-20", support: "GPTQ-22")
 
+  /// GPTQ-27: the types of words that GPTQModel packs.
+  private static let packTypes = ["int32", "int16", "int8"].flatMap { [$0, "torch." + $0] }
+
   /// The codec the config speaks of; nil where it speaks of no GPTQ.
   static func layout(_ reader: ConfigReader) throws -> String? {
     let config = reader.object
     guard isGPTQ(config) else { return nil }
     if try reader.bool(["is_marlin_format"]) == true { throw reader.unsupported("Marlin tiles") }
-    if let packed = try reader.string(["pack_dtype"]), packed != "int32", packed != "torch.int32" {
+    if let packed = try reader.string(["pack_dtype"]), !packTypes.contains(packed) {
       throw reader.unsupported("pack_dtype \(packed)")
     }
     let format = try reader.string(["checkpoint_format", "format"])?.lowercased() ?? "gptq"

@@ -47,11 +47,18 @@ public struct GPTQ: Codec {
       findings: findings + weight.checkBits(bits, declared: declared))
   }
 
-  /// GPTQ-3: `qzeros` has outputs × bits / 32 words a row, which gives the bits.
+  /// GPTQ-3: `qzeros` has outputs × bits / word bits words a row, which gives the bits.
   private func bits(of weight: QWeight) throws -> Int {
     let words = weight.qzeros.shape[1]
-    if let stored = words.multiplied(by: 32) {
-      for bits in Self.widths where weight.outputs.multiplied(by: bits) == stored { return bits }
+    if let stored = words.multiplied(by: weight.wordBits) {
+      for bits in Self.widths where weight.outputs.multiplied(by: bits) == stored {
+        guard bits != 3 || weight.wordType == .i32 else {
+          throw Failure(
+            .unsupported, at: weight.qzeros.place, "codes of 3 bits in narrow words",
+            expected: "I32", found: weight.wordType.rawValue, rule: "GPTQ-27")
+        }
+        return bits
+      }
     }
     throw Failure(
       .malformed, at: weight.qzeros.place, "the width of the zero points fits no bit width",

@@ -120,13 +120,17 @@ struct GPTQLayer: PackedLayer {
     try workspace.lend(region.columns.count * run.count) { words in
       try qzeros.readRectangle(
         into: &words, rows: region.columns, rowBytes: claim.rows * bits / 8, run: run)
-      if addingWordConstant { words.addToWords(Self.wordConstant(bits: bits)) }
+      if addingWordConstant {
+        words.addToWords(Self.wordConstant(bits: bits), wordBits: wordBits)
+      }
       try workspace.lend(region.count) { fields in
         BitStream.unpack(bits: bits, words.bytes, into: &fields)
         try body(fields.bytes)
       }
     }
   }
+
+  private var wordBits: Int { NarrowWords.width(of: qzeros.dtype) ?? 32 }
 
   /// A word with 1 in each of its fields of 2, 4 or 8 bits.
   static func wordConstant(bits: Int) -> UInt32 {

@@ -48,10 +48,19 @@ extension MutableRawSpan {
     for index in 0..<byteCount / 2 { set(value, at: index) }
   }
 
-  /// Adds `constant` to every 32-bit word, modulo 2^32.
-  mutating func addToWords(_ constant: UInt32) {
-    for index in 0..<byteCount / 4 {
-      set(bytes.uint32(at: index) &+ constant, at: index)
+  /// Adds the low bits of `constant` to every word of 8, 16 or 32 bits, modulo its width.
+  mutating func addToWords(_ constant: UInt32, wordBits: Int) {
+    switch wordBits {
+    case 8:
+      for index in 0..<byteCount {
+        set(bytes.uint8(at: index) &+ UInt8(truncatingIfNeeded: constant), at: index)
+      }
+    case 16:
+      for index in 0..<byteCount / 2 {
+        set(bytes.uint16(at: index) &+ UInt16(truncatingIfNeeded: constant), at: index)
+      }
+    default:
+      for index in 0..<byteCount / 4 { set(bytes.uint32(at: index) &+ constant, at: index) }
     }
   }
 }

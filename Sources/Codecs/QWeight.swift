@@ -18,6 +18,9 @@ struct QWeight {
   }
 
   let module: String
+  /// The type of the words as they are stored: I32, I16 or I8.
+  let wordType: DType
+  /// In words of 32 bits, whatever the file has.
   let qweight: Tensor
   let qzeros: Tensor
   let scales: Tensor
@@ -27,9 +30,10 @@ struct QWeight {
   /// nil where the module's shapes belong to another layout. Throws `malformed` where a partner
   /// is missing or misshapen.
   init?(_ module: String, in table: TensorTable, _ scheme: Scheme?) throws {
-    guard let qweight = table["\(module).qweight"], qweight.dtype == .i32,
+    guard let stored = table["\(module).qweight"], Self.isPacked(module, stored, in: table),
       !AWQGEMV.fits(module, in: table, scheme)
     else { return nil }
+    let qweight = try Self.widened(stored)
     func partner(_ part: String) throws -> Tensor {
       guard let tensor = table["\(module).\(part)"] else {
         throw Failure(
@@ -46,12 +50,13 @@ struct QWeight {
     }
     if words.columns == outputs {
       layout = .gptq
-    } else if words.columns.multiplied(by: 8) == outputs {
+    } else if words.columns.multiplied(by: 8) == outputs, stored.dtype == .i32 {
       layout = .awqGEMM
     } else {
       return nil
     }
     self.module = module
+    wordType = stored.dtype
     self.qweight = qweight
     self.scales = scales
     qzeros = try partner("qzeros")
@@ -59,15 +64,33 @@ struct QWeight {
     try checkParts(groups: groups)
   }
 
+  /// Whether codes and zero points are in words of one width that GPTQ has; GEMV_FAST and BitBLAS
+  /// have narrow words too, and zero points of another type.
+  private static func isPacked(_ module: String, _ words: Tensor, in table: TensorTable) -> Bool {
+    guard words.dtype != .i32 else { return true }
+    return NarrowWords.width(of: words.dtype) != nil
+      && table["\(module).qzeros"]?.dtype == words.dtype
+  }
+
+  private static func widened(_ stored: Tensor) throws -> Tensor {
+    guard stored.dtype != .i32, stored.shape.matrix != nil else { return stored }
+    guard let words = NarrowWords.widened(stored) else {
+      throw Failure(
+        .unsupported, at: stored.place, "narrow words that end within 32 bits",
+        expected: "columns of a multiple of 32 bits", found: "\(stored.shape)", rule: "GPTQ-27")
+    }
+    return words
+  }
+
   private func checkParts(groups: Int) throws {
     guard groups > 0, scales.shape[1] > 0, qweight.shape.count > 0 else {
       throw Failure(
         .malformed, at: qweight.place, "the layer is empty", rule: layout.rules.shapes)
     }
-    guard qzeros.dtype == .i32, qzeros.shape.matrix?.rows == groups else {
+    guard qzeros.dtype == wordType, qzeros.shape.matrix?.rows == groups else {
       throw Failure(
         .malformed, at: qzeros.place, "zero points don't fit the scales",
-        expected: "I32 [\(groups), …]", found: "\(qzeros.dtype) \(qzeros.shape)",
+        expected: "\(wordType) [\(groups), …]", found: "\(qzeros.dtype) \(qzeros.shape)",
         rule: layout.rules.shapes)
     }
     guard [.f16, .bf16, .f32].contains(scales.dtype) else {
@@ -77,6 +100,8 @@ struct QWeight {
     }
   }
 
+  /// Bits of a word as it is stored.
+  var wordBits: Int { NarrowWords.width(of: wordType) ?? 32 }
   var groups: Int { scales.shape[0] }
   var outputs: Int { scales.shape[1] }
 
