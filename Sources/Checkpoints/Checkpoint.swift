@@ -18,7 +18,14 @@ public final class Checkpoint: Sendable {
 
   /// Opens a folder, a `.safetensors` file or a shard index. Throws `malformed`, `unsupported` or
   /// `io` where the tensors can't be read; what is wrong with layers and config is in `findings`.
-  public init(opening path: String, strict: Bool = true) throws {
+  /// A folder that a run left unfinished is refused.
+  public convenience init(opening path: String, strict: Bool = true) throws {
+    try OutputFolder.checkFinished(path)
+    try self.init(unproven: path, strict: strict)
+  }
+
+  /// Opens what may be the staging folder of an output.
+  init(unproven path: String, strict: Bool = true) throws {
     self.path = path
     tensors = try ShardedTensors(opening: path, strict: strict)
     config = try ModelConfig(folder: tensors.folder)

@@ -131,7 +131,7 @@ extension ConversionPlan {
     at staging: String, named path: String, progress: @escaping @Sendable (Int, Int) -> Void
   ) throws -> ConversionReport {
     let began = ContinuousClock.now
-    let output = try Checkpoint(opening: staging)
+    let output = try Checkpoint(unproven: staging)
     if let finding = output.findings.first(where: { $0.severity == .error }) {
       throw finding.failure
     }

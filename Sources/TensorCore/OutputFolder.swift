@@ -10,6 +10,8 @@ public final class OutputFolder: Sendable {
   /// The name of the journal inside an unfinished folder.
   public static let journalName = "nibble.unfinished.json"
 
+  private static let suffix = ".unfinished"
+
   /// The name the folder takes when it is finished.
   public let path: String
   /// Where files are written until then.
@@ -27,7 +29,7 @@ public final class OutputFolder: Sendable {
     var path = path
     while path.utf8.count > 1 && path.hasSuffix("/") { path.removeLast() }
     self.path = path
-    staging = path + ".unfinished"
+    staging = path + Self.suffix
     try Self.checkVacant(path, replacing: replacing)
     if FileSystem.kind(of: staging) == nil { try FileSystem.makeFolder(staging) }
     // SAFETY: the string is lent for the call.
@@ -40,8 +42,10 @@ public final class OutputFolder: Sendable {
       }
       completed = try Self.takeOver(staging, fingerprint)
     } catch {
-      // An object that was never whole has no deinit to close it.
+      // An object that was never whole has no deinit to close it. The folder goes if it is empty.
       close(lock)
+      // SAFETY: the string is lent for the call.
+      unsafe _ = rmdir(staging)
       throw error
     }
   }
@@ -50,13 +54,15 @@ public final class OutputFolder: Sendable {
   private static func takeOver(_ staging: String, _ fingerprint: JSON?) throws -> Set<String> {
     let names = try FileSystem.names(in: staging)
     let journal = staging + "/" + journalName
-    guard names.isEmpty || names.contains(journalName) else {
+    // A run that was cut short before its journal was whole left that and nothing else.
+    let isOurs = names.contains(journalName) || names.allSatisfy { $0 == journalName + ".partial" }
+    guard isOurs else {
       throw Failure(
         .usage, at: staging, "the folder for unfinished work holds other files",
         expected: "nothing, or a \(journalName)", found: "\(names.count) files",
         remedy: "move it away")
     }
-    let old = names.isEmpty ? nil : try? FileSystem.contents(of: journal, limit: 1 << 24)
+    let old = try? FileSystem.contents(of: journal, limit: 1 << 24)
     let text = Array((fingerprint ?? .null).text(indent: 2).utf8)
     let goesOn = fingerprint != nil && old == text
     for name in names where name != journalName && !(goesOn && !name.hasSuffix(".partial")) {
@@ -83,6 +89,19 @@ public final class OutputFolder: Sendable {
         .usage, at: path, "the output exists already",
         remedy: kind == .folder ? "choose another name, or replace it with --force" : nil)
     }
+  }
+
+  /// Throws `malformed` where `path` is a folder, or a file in one, that a run of this program has
+  /// not finished.
+  public static func checkFinished(_ path: String) throws {
+    let folder = FileSystem.kind(of: path) == .folder ? path : path.folderName
+    // Under its final name a folder is whole: the journal goes last.
+    let isStaged = FileSystem.realPath(folder)?.hasSuffix(suffix) ?? false
+    guard isStaged, FileSystem.kind(of: folder + "/" + journalName) != nil else { return }
+    throw Failure(
+      .malformed, at: path, "the output of a run that was cut short",
+      expected: "a finished checkpoint", found: "a \(journalName) beside it",
+      remedy: "run the same command again to finish it")
   }
 
   /// Whether a file other than the journal has been completed here.

@@ -15,8 +15,8 @@ import Testing
     let source = try Checkpoint(opening: path)
     guard try Self.fits(source, target) else { return try isRefused(source, target) }
     let result = try Converted(source, to: target)
-    try expectPredicted(result)
-    try expectAccountedFor(result)
+    try Laws.expectPredicted(result)
+    try Laws.expectAccountedFor(result)
     #expect(result.output.findings.isEmpty, "\(result.output.findings)")
     var scheme = try #require(result.plan.scheme)
     // An AWQ config never says that zero points may be left out.
@@ -52,35 +52,6 @@ import Testing
     #expect(!failure.details.isEmpty)
     let rules = target == "awq" ? ["AWQ-1", "AWQ-5"] : ["GPTQ-11"]
     #expect(rules.contains(failure.rule ?? ""), "\(failure)")
-  }
-
-  /// Law 3.
-  private func expectPredicted(_ result: Converted) throws {
-    let plan = result.plan
-    #expect(plan.outputs.map(\.info) == result.output.tensors.tensors.map(\.info))
-    #expect(plan.shards.shards.map(\.name) == result.output.tensors.files.map(\.name))
-    #expect(plan.shards.shards.map(\.layout.byteCount) == result.output.tensors.files.map(\.size))
-    #expect(plan.shards.totalSize == plan.outputs.reduce(0) { $0 + $1.info.byteCount })
-    #expect(result.report.byteCount == plan.shards.totalSize)
-    let index = plan.shards.index == nil ? [] : [plan.shards.indexName]
-    let names = plan.shards.shards.map(\.name) + plan.configs.map(\.name) + index
-    #expect(try Set(result.files.keys) == Set(names + plan.sideFiles.carried))
-    for config in plan.configs { #expect(try result.files[config.name] == config.bytes) }
-  }
-
-  /// Law 7: dense tensors byte for byte, all others as parts of layers.
-  private func expectAccountedFor(_ result: Converted) throws {
-    let dense = result.source.denseTensors
-    let packed = result.source.layers.flatMap { $0.parts.values.map(\.name) }
-    let names = result.source.tensors.tensors.map(\.name)
-    #expect(Set(dense.map(\.name) + packed) == Set(names))
-    #expect(dense.count + packed.count == names.count)
-    #expect(result.output.denseTensors.map(\.info) == dense.map(\.info))
-    for (copy, tensor) in zip(result.output.denseTensors, dense) {
-      #expect(try Bytes.same(copy, tensor))
-    }
-    #expect(result.output.layers.map(\.name) == result.source.layers.map(\.name))
-    #expect(result.report.carriedTensors == dense.count)
   }
 
   private func expectReported(
