@@ -28,6 +28,7 @@ public final class Checkpoint: Sendable {
   init(unproven path: String, strict: Bool = true) throws {
     self.path = path
     tensors = try ShardedTensors(opening: path, strict: strict)
+    try Self.checkNames(tensors)
     config = try ModelConfig(folder: tensors.folder)
     let table = TensorTable(tensors.tensors)
     var census = LayerCensus(table: table, scheme: config.scheme)
@@ -40,6 +41,17 @@ public final class Checkpoint: Sendable {
       Self.findings(of: tensors, strict: strict) + config.findings + census.findings
       + disagreements
     findings = all.gravestFirst
+  }
+
+  /// Layers are found by comparing text, so names that are one text in different bytes would be mixed
+  /// up. No writer makes them. O(n).
+  private static func checkNames(_ tensors: ShardedTensors) throws {
+    var seen: Set<String> = []
+    for tensor in tensors.tensors where !seen.insert(tensor.name).inserted {
+      throw Failure(
+        .unsupported, at: tensor.place, "two names differ only in Unicode normalization",
+        expected: "names that differ as text")
+    }
   }
 
   /// What a strict opening lets pass leaves every tensor certain, so it only warns. GPTQModel counts

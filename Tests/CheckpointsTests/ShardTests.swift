@@ -44,4 +44,11 @@ import Testing
     guard a.tensors.tensors.map(\.info) == b.tensors.tensors.map(\.info) else { return false }
     return try zip(a.tensors.tensors, b.tensors.tensors).allSatisfy { try Bytes.same($0, $1) }
   }
+
+  /// Layers are found by text; the container tells such names apart by their bytes.
+  @Test func namesThatDifferInNormalisationAreRefused() throws {
+    let path = Fixtures.path("safetensors/valid/names-equal-but-for-normalisation.safetensors")
+    let failure = #expect(throws: Failure.self) { try Checkpoint(opening: path) }
+    #expect(failure?.kind == .unsupported)
+  }
 }
