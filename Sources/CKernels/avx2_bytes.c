@@ -91,7 +91,8 @@ INLINE void copy_rows(const uint8_t *from, size_t from_stride, uint8_t *to, size
   }
 }
 
-INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows, size_t columns) {
+INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows, size_t columns,
+                      size_t stride) {
   _Alignas(32) uint8_t block[line * line], turned[line * line];
   const size_t side = line / size;
   memset(block, 0, sizeof block);
@@ -99,7 +100,7 @@ INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows
     const size_t height = smaller(side, rows - r);
     for (size_t c = 0; c < columns; c += side) {
       const size_t width = smaller(side, columns - c);
-      copy_rows(from + (r * columns + c) * size, columns * size, block, line, height,
+      copy_rows(from + (r * stride + c) * size, stride * size, block, line, height,
                 width * size);
       turn_block(size, block, turned);
       copy_rows(turned, line, to + (c * rows + r) * size, rows * size, width, height * size);
@@ -107,16 +108,19 @@ INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows
   }
 }
 
-AVX2 static void transpose_1(const void *source, void *target, size_t rows, size_t columns) {
-  transpose(1, source, target, rows, columns);
+AVX2 static void transpose_1(const void *source, void *target, size_t rows, size_t columns,
+                             size_t stride) {
+  transpose(1, source, target, rows, columns, stride);
 }
 
-AVX2 static void transpose_2(const void *source, void *target, size_t rows, size_t columns) {
-  transpose(2, source, target, rows, columns);
+AVX2 static void transpose_2(const void *source, void *target, size_t rows, size_t columns,
+                             size_t stride) {
+  transpose(2, source, target, rows, columns, stride);
 }
 
-AVX2 static void transpose_4(const void *source, void *target, size_t rows, size_t columns) {
-  transpose(4, source, target, rows, columns);
+AVX2 static void transpose_4(const void *source, void *target, size_t rows, size_t columns,
+                             size_t stride) {
+  transpose(4, source, target, rows, columns, stride);
 }
 
 AVX2 static size_t count_differences(const void *a, const void *b, size_t count) {

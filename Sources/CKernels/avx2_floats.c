@@ -135,6 +135,38 @@ AVX2 static void f32_to_bf16(const void *source, void *target, size_t count) {
   plain_f32_to_bf16(from + 4 * i, to + 2 * i, count - i);
 }
 
+// The values of one run: the low and the high bytes of a table are looked up apart and interleaved.
+INLINE void lookup_run(const uint8_t *from, const uint8_t *table, uint8_t *to, size_t count) {
+  const __m128i first = _mm_loadu_si128((const __m128i *)table);
+  const __m128i second = _mm_loadu_si128((const __m128i *)(table + 16));
+  const __m128i byte = _mm_set1_epi16(0xFF);
+  const __m128i low = _mm_packus_epi16(_mm_and_si128(first, byte), _mm_and_si128(second, byte));
+  const __m128i high = _mm_packus_epi16(_mm_srli_epi16(first, 8), _mm_srli_epi16(second, 8));
+  const __m256i lows = _mm256_broadcastsi128_si256(low), highs = _mm256_broadcastsi128_si256(high);
+  const __m256i mask = _mm256_set1_epi8(15);
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    // Quarters 0, 2, 1, 3, so that interleaving within halves leaves them in order.
+    const __m256i codes = _mm256_permute4x64_epi64(both(load(from + i), mask), 0xD8);
+    const __m256i l = _mm256_shuffle_epi8(lows, codes), h = _mm256_shuffle_epi8(highs, codes);
+    store(to + 2 * i, _mm256_unpacklo_epi8(l, h));
+    store(to + 2 * i + 32, _mm256_unpackhi_epi8(l, h));
+  }
+  plain_lookup_halves(from + i, table, to + 2 * i, count - i, SIZE_MAX);
+}
+
+AVX2 static void lookup_halves(const void *codes, const void *tables, void *target, size_t count,
+                               size_t group) {
+  const uint8_t *from = codes;
+  const uint8_t *table = tables;
+  uint8_t *to = target;
+  for (size_t start = 0; start < count; table += 32) {
+    const size_t run = smaller(group, count - start);
+    lookup_run(from + start, table, to + 2 * start, run);
+    start += run;
+  }
+}
+
 // Keeps the sums of eight lanes in two registers of four.
 typedef struct sums {
   __m256d low, high;
@@ -212,6 +244,7 @@ void ck_fill_avx2_floats(ck_kernels *table) {
   table->bf16_to_f32 = bf16_to_f32;
   table->f32_to_f16 = f32_to_f16;
   table->f32_to_bf16 = f32_to_bf16;
+  table->lookup_halves = lookup_halves;
   table->statistics = statistics;
 }
 

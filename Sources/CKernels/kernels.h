@@ -59,6 +59,8 @@ void plain_f16_to_f32(const void *source, void *target, size_t count);
 void plain_bf16_to_f32(const void *source, void *target, size_t count);
 void plain_f32_to_f16(const void *source, void *target, size_t count);
 void plain_f32_to_bf16(const void *source, void *target, size_t count);
+void plain_lookup_halves(const void *codes, const void *tables, void *target, size_t count,
+                         size_t group);
 size_t plain_count_differences(const void *a, const void *b, size_t count);
 void plain_shift(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
 void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask);

@@ -118,6 +118,17 @@ void plain_f32_to_bf16(const void *source, void *target, size_t count) {
   for (size_t i = 0; i < count; i++) store_u16(to + 2 * i, bf16_of_f32(load_u32(from + 4 * i)));
 }
 
+void plain_lookup_halves(const void *codes, const void *tables, void *target, size_t count,
+                         size_t group) {
+  const uint8_t *from = codes;
+  const uint8_t *table = tables;
+  uint8_t *to = target;
+  for (size_t start = 0; start < count; start += smaller(group, count - start), table += 32) {
+    const size_t end = start + smaller(group, count - start);
+    for (size_t i = start; i < end; i++) memcpy(to + 2 * i, table + 2 * (from[i] & 15), 2);
+  }
+}
+
 static void plain_lookup(const void *bytes, const void *table, void *target, size_t count) {
   const uint8_t *from = bytes, *values = table;
   uint8_t *to = target;
@@ -184,5 +195,6 @@ void ck_fill_plain_floats(ck_kernels *table) {
   table->f32_to_f16 = plain_f32_to_f16;
   table->f32_to_bf16 = plain_f32_to_bf16;
   table->lookup = plain_lookup;
+  table->lookup_halves = plain_lookup_halves;
   table->statistics = plain_statistics;
 }

@@ -53,11 +53,7 @@ struct DenseParts {
     _ workspace: Workspace
   ) throws {
     let region = Region(rows: rows, columns: 0..<layer.form.columns)
-    try workspace.lend(region.count * 4) { weights in
-      try layer.readWeights(region, into: &weights, workspace)
-      try FloatConversion.fromFloat32(type, weights.bytes, into: &bytes)
-      try checkRange(weights.bytes, layer)
-    }
+    try layer.readDense(region, as: type, into: &bytes, workspace) { try checkRange($0, layer) }
   }
 
   /// A whole matrix, turned where its place is `[inputs, outputs]`, a strip of rows at a time.

@@ -1,5 +1,5 @@
 public import Kernels
-internal import TensorCore
+public import TensorCore
 
 extension PackedLayer {
   /// Dequantizes a region: `weights` is float32 `[rows][columns]`, each product rounded once, and
@@ -10,26 +10,62 @@ extension PackedLayer {
   public func readWeights(
     _ region: Region, into weights: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
+    let size = region.columns.count * 4
+    try withParameters(of: region, workspace) { scales, offsets in
+      try forEachCodeRow(of: region, workspace) { row, codes in
+        var target = weights.part(row * size..<(row + 1) * size)
+        form.dequantize(
+          codes, region, row: row, scales: scales, offsets: offsets, into: &target)
+      }
+    }
+  }
+
+  /// Dequantizes a region and rounds each weight once to `type`, BF16, F16 or F32, nearest and ties to
+  /// even: `dense` is `[rows][columns]`. A row at a time, so that float32 stays in the cache; codes of
+  /// up to 4 bits are looked up among the few weights that their group can have (`WeightTables`).
+  ///
+  /// `check` sees float32 that holds each weight of a row. Regions as for `readWeights`. Throws `io`,
+  /// and what `check` throws.
+  public func readDense(
+    _ region: Region, as type: DType, into dense: inout MutableRawSpan, _ workspace: Workspace,
+    check: (_ weights: RawSpan) throws -> Void = { _ in }
+  ) throws {
     let columns = region.columns.count
-    let parameters = form.parameters(of: region)
-    let groups = parameters.columns.count
-    try workspace.lend(region.count) { codes in
-      try readCodes(region, .outputMajor, into: &codes, workspace)
-      try workspace.lend(parameters.count * 4) { scales in
-        try readFloatScales(parameters, .outputMajor, into: &scales, workspace)
-        let offsetSize = form.offset == .none ? 0 : 4
-        try workspace.lend(parameters.count * offsetSize) { offsets in
-          try readFloatOffsets(parameters, into: &offsets, workspace)
-          for row in 0..<region.rows.count {
-            let run = row * columns..<(row + 1) * columns
-            let pick = row * groups * 4..<(row + 1) * groups * 4
-            let shift = row * groups * offsetSize..<(row + 1) * groups * offsetSize
-            var target = weights.part(run.lowerBound * 4..<run.upperBound * 4)
+    let size = columns * type.bits / 8
+    try withParameters(of: region, workspace) { scales, offsets in
+      let tables = WeightTables(form, region, as: type)
+      try tables.lend(workspace) { table, values in
+        try workspace.lend(columns * 4) { weights in
+          var isUsable = false
+          try forEachCodeRow(of: region, workspace) { row, codes in
+            if row % tables.rows == 0 {
+              isUsable = try tables.make(
+                from: row, scales: scales, offsets: offsets, values: &values, into: &table)
+            }
+            var target = dense.part(row * size..<(row + 1) * size)
+            if isUsable { return tables.lookUp(codes, row: row, in: table.bytes, into: &target) }
             form.dequantize(
-              codes.bytes.part(run), from: region.columns.lowerBound,
-              scales: scales.bytes.part(pick), offsets: offsets.bytes.part(shift), into: &target)
+              codes, region, row: row, scales: scales, offsets: offsets, into: &weights)
+            try check(weights.bytes)
+            try FloatConversion.fromFloat32(type, weights.bytes, into: &target)
           }
         }
+      }
+    }
+  }
+
+  /// Lends the float32 scales and offsets of a region, `[row][group]`.
+  private func withParameters(
+    of region: Region, _ workspace: Workspace,
+    _ body: (_ scales: RawSpan, _ offsets: RawSpan) throws -> Void
+  ) throws {
+    let parameters = form.parameters(of: region)
+    let offsetSize = form.offset == .none ? 0 : 4
+    try workspace.lend(parameters.count * 4) { scales in
+      try readFloatScales(parameters, .outputMajor, into: &scales, workspace)
+      try workspace.lend(parameters.count * offsetSize) { offsets in
+        try readFloatOffsets(parameters, into: &offsets, workspace)
+        try body(scales.bytes, offsets.bytes)
       }
     }
   }
@@ -63,66 +99,6 @@ extension PackedLayer {
       case .real(let type), .added(let type):
         try FloatConversion.toFloat32(type, stored.bytes, into: &floats)
       }
-    }
-  }
-}
-
-extension QuantizedForm {
-  /// The groups that a region of codes needs: those of its columns, or all where they are permuted.
-  func parameters(of region: Region) -> Region {
-    guard case .columns(let size) = grouping else {
-      return Region(rows: region.rows, columns: 0..<groups)
-    }
-    precondition(region.columns.lowerBound % size == 0)
-    let end = region.columns.upperBound.dividedRoundingUp(by: size)
-    return Region(rows: region.rows, columns: region.columns.lowerBound / size..<end)
-  }
-
-  /// One row of codes from column `first` on, float32 `scales` and `offsets` of their groups.
-  fileprivate func dequantize(
-    _ codes: RawSpan, from first: Int, scales: RawSpan, offsets: RawSpan,
-    into weights: inout MutableRawSpan
-  ) {
-    guard case .columns(let size) = grouping else {
-      return dequantizeByColumn(
-        codes, scales: scales, offsets: offsets, into: &weights
-      ) {
-        grouping.group(ofColumn: first + $0)
-      }
-    }
-    switch (grid, offset) {
-    case (.affine, .integer), (.affine, .real):
-      Dequantize.affineRun(codes, group: size, scales: scales, zeros: offsets, into: &weights)
-    case (.affine, .added):
-      Dequantize.addedRun(codes, group: size, scales: scales, added: offsets, into: &weights)
-    case (.table(_, let values), .none):
-      Dequantize.tableRun(
-        codes, table: values.rawSpan, group: size, scales: scales, into: &weights)
-    default:
-      dequantizeByColumn(codes, scales: scales, offsets: offsets, into: &weights) { $0 / size }
-    }
-  }
-
-  private func dequantizeByColumn(
-    _ codes: RawSpan, scales: RawSpan, offsets: RawSpan, into weights: inout MutableRawSpan,
-    group: (Int) -> Int
-  ) {
-    for column in 0..<codes.byteCount {
-      let group = group(column)
-      let code = codes.uint8(at: column)
-      let value: Float =
-        switch grid {
-        case .affine: Float(code)
-        case .table(_, let values): values[Int(code)]
-        }
-      let scale = scales.float32(at: group)
-      let weight: Float =
-        switch offset {
-        case .none: scale * value
-        case .integer, .real: scale * (value - offsets.float32(at: group))
-        case .added: scale * value + offsets.float32(at: group)
-        }
-      weights.set(weight.bitPattern, at: column)
     }
   }
 }

@@ -69,6 +69,21 @@ public enum Dequantize {
     }
   }
 
+  /// codes [count] below 16, one table of 16 two-byte values for each `group` of them, [groups][16]:
+  /// the value of each code. The last group may be partial. Traps if the lengths do not fit each other.
+  public static func lookup(
+    _ codes: RawSpan, tables: RawSpan, group: Int, into halves: inout MutableRawSpan,
+    on level: Processor.Level = .best
+  ) {
+    let count = codes.byteCount
+    precondition(group > 0 && halves.byteCount == count * 2)
+    precondition(tables.byteCount == (count / group + (count % group == 0 ? 0 : 1)) * 32)
+    // SAFETY: the lengths are as the kernel demands.
+    unsafe lend(codes, tables, &halves) {
+      unsafe level.kernels.pointee.lookup_halves($0, $1, $2, count, group)
+    }
+  }
+
   private static func check(
     _ codes: RawSpan, _ group: Int, _ scales: RawSpan, _ valueBytes: Int
   ) -> Int {

@@ -24,6 +24,18 @@ func lend(_ source: RawSpan, _ body: (UnsafeRawPointer, Int) -> Void) {
   }
 }
 
+/// Calls `body` with the addresses of two sources and a target, or not at all if one is empty.
+func lend(
+  _ first: RawSpan, _ second: RawSpan, _ target: inout MutableRawSpan,
+  _ body: (UnsafeRawPointer, UnsafeRawPointer, UnsafeMutableRawPointer) -> Void
+) {
+  // SAFETY: as above.
+  unsafe second.withUnsafeBytes { second in
+    guard let second = second.baseAddress else { return }
+    unsafe lend(first, &target) { unsafe body($0, second, $1) }
+  }
+}
+
 /// Calls `body` with the addresses of three sources and a target, or not at all if one is empty.
 func lend(
   _ first: RawSpan, _ second: RawSpan, _ third: RawSpan, _ target: inout MutableRawSpan,

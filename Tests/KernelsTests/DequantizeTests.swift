@@ -75,6 +75,29 @@ struct DequantizeTests {
     }
   }
 
+  @Test(
+    "a table for each run", arguments: Processor.levels.map(\.name),
+    [1, 5, 16, 31, 32, 40, 128, .max])
+  func lookup(level: String, group: Int) throws {
+    let level = try Processor.level(named: level)
+    var random = SplitMix64(seed: 0x58)
+    for count in sizes {
+      let groups = count / group + (count % group == 0 ? 0 : 1)
+      let codes = random.bytes(count)
+      let bytes = random.bytes(groups * 32)
+      let tables = stride(from: 0, to: bytes.count, by: 2).map {
+        UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8
+      }
+      let found = fenced(codes, count: count * 2) { codes, halves in
+        Dequantize.lookup(
+          codes, tables: bytes.rawSpan, group: group, into: &halves, on: level)
+      }
+      let expected = Reference.lookup(codes, tables: tables, group: group)
+        .flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+      #expect(mismatch(try #require(found), expected) == nil, "\(count)")
+    }
+  }
+
   @Test("s·q + m is rounded twice, never fused")
   func twoRoundings() throws {
     // Exactly, 255 · s is between two floats; fused, the sum would keep its lost end.

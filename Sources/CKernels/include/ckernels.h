@@ -46,10 +46,11 @@ typedef struct ck_kernels {
   void (*quads_unpack)(const void *words, void *codes, size_t quads, size_t columns);
   void (*quads_pack)(const void *codes, void *words, size_t quads, size_t columns);
 
-  // source [rows][columns] -> target [columns][rows], elements of 1, 2 and 4 bytes.
-  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns);
-  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns);
-  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns);
+  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], elements of
+  // 1, 2 and 4 bytes.
+  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
+  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
+  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
 
   // codes [rows][columns], scales and zeros f32 [columns] -> s*(q-z), f32 [rows][columns].
   void (*affine_rows)(const void *codes, const void *scales, const void *zeros, void *values,
@@ -71,6 +72,11 @@ typedef struct ck_kernels {
   void (*f32_to_bf16)(const void *source, void *target, size_t count);  // nearest, ties to even
   // table of 4-byte values [256] -> table[byte] [count], bits untouched.
   void (*lookup)(const void *bytes, const void *table, void *target, size_t count);
+
+  // codes [count] below 16, tables of 16 two-byte values [ceil(count/group)][16] -> each code's value
+  // in the table of its run, two bytes each [count].
+  void (*lookup_halves)(const void *codes, const void *tables, void *target, size_t count,
+                        size_t group);
 
   size_t (*count_differences)(const void *a, const void *b, size_t count);
   void (*histogram)(const void *bytes, size_t count, uint64_t *bins);  // adds to bins [256]

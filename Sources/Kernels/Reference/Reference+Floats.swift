@@ -34,6 +34,11 @@ extension Reference {
     }
   }
 
+  /// The value of each code in the table of its run; tables are [runs][16], codes counted modulo 16.
+  public static func lookup(_ codes: [UInt8], tables: [UInt16], group: Int) -> [UInt16] {
+    codes.enumerated().map { index, code in tables[index / group * 16 + Int(code) % 16] }
+  }
+
   /// The statistics of values, in the order of summation that `FloatStatistics` states.
   public static func statistics(_ values: [Float]) -> FloatStatistics {
     var result = FloatStatistics()

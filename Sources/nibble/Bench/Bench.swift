@@ -1,25 +1,41 @@
 import ArgumentParser
 import Checkpoints
+import Glibc
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure against the limits of this machine in the same run.", shouldDisplay: false,
     subcommands: [
-      BenchKernels.self, BenchOpen.self, BenchConvert.self, BenchCheckpoint.self,
+      BenchKernels.self, BenchCodecs.self, BenchOpen.self, BenchConvert.self, BenchCheckpoint.self,
     ])
 }
 
 /// Timings of alternating runs, so that a drift of the machine touches all sides alike.
 struct Stopwatch {
+  /// What is measured: the time that passes, or the time this thread computes, which another process
+  /// on the core does not lengthen.
+  enum Clock {
+    case wall, thread
+
+    /// Seconds since some instant.
+    var now: Double {
+      var time = timespec()
+      // SAFETY: the structure is a local variable.
+      unsafe clock_gettime(self == .wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &time)
+      return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+  }
+
   /// Runs every body `runs` times in turn after one warm-up each; seconds, run by run.
-  static func alternate(runs: Int, _ bodies: [() throws -> Void]) throws -> [[Double]] {
+  static func alternate(
+    runs: Int, clock: Clock = .wall, _ bodies: [() throws -> Void]
+  ) throws -> [[Double]] {
     var seconds = bodies.map { _ in [Double]() }
     for run in 0...runs {
       for (index, body) in bodies.enumerated() {
-        let start = ContinuousClock.now
+        let start = clock.now
         try body()
-        let elapsed = ContinuousClock.now - start
-        if run > 0 { seconds[index].append(elapsed / .seconds(1)) }
+        if run > 0 { seconds[index].append(clock.now - start) }
       }
     }
     return seconds

@@ -2,16 +2,19 @@ import ArgumentParser
 import Checkpoints
 import Glibc
 
-/// `convert` beside `cp -r` of the same checkpoint, with and without flushing to disk.
+/// `convert` beside `cp -r` of what it writes, with and without flushing to disk.
 struct BenchConvert: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "convert", abstract: "Time a conversion beside cp -r of the same checkpoint.")
+    commandName: "convert", abstract: "Time a conversion beside cp -r of its output.")
 
   @Argument(help: "The checkpoint to convert.")
   var source: String
 
-  @Option(help: "The layout to write.")
+  @Option(help: "The layout to write, or dense.")
   var to: String
+
+  @Option(help: "The type of dense weights.")
+  var dtype = DenseType(argument: "bf16")!
 
   @Option(help: "A folder for the outputs; they are removed again.")
   var scratch: String
@@ -24,6 +27,9 @@ struct BenchConvert: ParsableCommand {
 
   func run() throws {
     let checkpoint = try Checkpoint(opening: source)
+    defer { for path in [reference, target] { try? FileSystem.removeFolder(path) } }
+    try FileSystem.removeFolder(reference)
+    _ = try convert(checkpoint, sync: false, to: reference)
     var table = Table([.left, .right, .right, .right])
     table.add("", "cp -r, s", "convert, s", "ratio")
     for sync in [true, false] {
@@ -32,7 +38,7 @@ struct BenchConvert: ParsableCommand {
         runs: runs,
         [
           { try copy(sync: sync) },
-          { writing.append(try convert(checkpoint, sync: sync)) },
+          { writing.append(try convert(checkpoint, sync: sync, to: target)) },
         ])
       let label = sync ? "flushed to disk" : "not flushed"
       let pours = Array(writing.dropFirst())
@@ -50,23 +56,27 @@ struct BenchConvert: ParsableCommand {
   }
 
   private var target: String { scratch + "/nibble-bench-output" }
+  /// What was converted once, for `cp` to copy.
+  private var reference: String { scratch + "/nibble-bench-reference" }
 
   private func copy(sync: Bool) throws {
     try FileSystem.removeFolder(target)
-    try Self.call(["cp", "-r", source, target])
+    try Self.call(["cp", "-r", reference, target])
     guard sync else { return }
     let files = try FileSystem.names(in: target).map { target + "/" + $0 }
     try Self.call(["sync"] + files)
   }
 
   /// Converts, and returns the seconds until the proof began.
-  private func convert(_ checkpoint: Checkpoint, sync: Bool) throws -> Double {
-    try FileSystem.removeFolder(target)
-    var options = try ConversionOptions(target: to)
+  private func convert(
+    _ checkpoint: Checkpoint, sync: Bool, to path: String
+  ) throws -> Double {
+    try FileSystem.removeFolder(path)
+    var options = try ConversionOptions(target: to, dtype: dtype.dtype)
     options.sync = sync
     options.threads = threads
     let start = ContinuousClock.now
-    let report = try ConversionPlan(checkpoint, options).pour(to: target)
+    let report = try ConversionPlan(checkpoint, options).pour(to: path)
     return (report.proofBegan - start) / .seconds(1)
   }
 

@@ -32,7 +32,7 @@ struct BenchKernels: ParsableCommand {
     let rows = rows
     let repeats = 64
     let seconds = try Stopwatch.alternate(
-      runs: runs,
+      runs: runs, clock: .thread,
       rows.map { row in
         {
           for _ in 0..<repeats {
@@ -126,6 +126,19 @@ struct BenchKernels: ParsableCommand {
         var part = target.part(0..<codes)
         let height = codes / columns
         Transpose.bytes(source.part(0..<codes), rows: height, columns: columns, into: &part)
+      })
+    let groups = codes / 128
+    rows.append(
+      Row(name: "affine codes to f32", bytes: codes * 5 / 2) { source, target in
+        var part = target.part(0..<codes * 2)
+        Checkpoints.Dequantize.affineRun(
+          source.part(0..<codes / 2), group: 128, scales: source.part(0..<groups * 2),
+          zeros: source.part(0..<groups * 2), into: &part)
+      })
+    rows.append(
+      Row(name: "f32 to bf16", bytes: codes * 3) { source, target in
+        var part = target.part(0..<codes)
+        try? FloatConversion.fromFloat32(.bf16, source.part(0..<codes * 2), into: &part)
       })
     for level in Processor.levels {
       rows.append(
