@@ -1,9 +1,9 @@
 public import Kernels
-internal import TensorCore
+public import TensorCore
 
 extension PackedLayer {
   /// Dequantizes a region: `weights` is float32 `[rows][columns]`, each product rounded once, and
-  /// where a term is added the sum rounded again.
+  /// where a term is added the sum rounded again; so is a product with the form's factor.
   ///
   /// Reads codes, scales and offsets of the region only. Its columns begin on a group and on a
   /// multiple of `Region.alignment`, as its rows do. Throws `io`.
@@ -31,6 +31,17 @@ extension PackedLayer {
           }
         }
       }
+    }
+    if let factor = form.factor { Dequantize.multiply(&weights, by: factor) }
+  }
+
+  public func readRounded(
+    _ rows: Range<Int>, as type: DType, into values: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    let region = Region(rows: rows, columns: 0..<form.columns)
+    try workspace.lend(region.count * 4) { weights in
+      try readWeights(region, into: &weights, workspace)
+      try FloatConversion.fromFloat32(type, weights.bytes, into: &values)
     }
   }
 
