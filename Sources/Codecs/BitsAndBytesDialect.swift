@@ -135,7 +135,8 @@ extension ModulePattern {
 extension BitsAndBytesDialect {
   /// BNB-32: what loaders take from the config although the tensors say it.
   static func findings(on weight: BitsAndBytesWeight, declared: Declared) -> [Finding] {
-    guard declared.scheme?.layout == BitsAndBytes.layout, let dialect = declared.settings?.dialect
+    guard declared.scheme?.layout == BitsAndBytes.layout, let dialect = declared.settings?.dialect,
+      !dialect.members.isEmpty
     else { return [] }
     let storage = BitsAndBytesWeight.storages.first { $0.type == weight.packed.dtype }?.name ?? ""
     return [

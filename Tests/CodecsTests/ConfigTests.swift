@@ -16,7 +16,9 @@ import Testing
   }
 
   @Test(
-    arguments: Codecs.writable.map(\.name).filter { !["mlx", "compressed-tensors"].contains($0) })
+    arguments: Codecs.writable.map(\.name).filter {
+      !["mlx", "compressed-tensors", "bnb-4bit", "bnb-int8"].contains($0)
+    })
   func whatIsWrittenIsRead(layout: String) throws {
     let codec = try #require(Codecs.named(layout))
     let settings = Scheme.Settings(bits: 4, groupSize: 64, symmetric: false)

@@ -45,7 +45,8 @@ public struct FoldedFactor: LayerAdapter {
 
   /// Whether a scale gives the weight of every signed byte.
   static func isExact(_ maximum: Float, _ factor: Float, _ scale: Float) -> Bool {
-    (-128...127).allSatisfy { code in
+    guard maximum.isFinite && scale.isFinite else { return false }
+    return (-128...127).allSatisfy { code in
       let weight = Float(code) * maximum * factor
       return weight.bitPattern == (Float(code) * scale).bitPattern
     }
