@@ -85,7 +85,7 @@ import Testing
       try scheme(#"{"bits": 8, "group_size": -1, "desc_act": true}"#)?.defaults
         == .init(bits: 8, groupSize: -1, symmetric: true, actOrder: true))
     #expect(try scheme(#"{"bits": 8}"#) == nil)
-    #expect(try scheme(#"{"quant_method": "bitsandbytes", "bits": 4, "desc_act": false}"#) == nil)
+    #expect(try scheme(#"{"quant_method": "quanto", "bits": 4, "desc_act": false}"#) == nil)
   }
 
   @Test func synonymsAndNulls() throws {

@@ -20,7 +20,6 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-
 def load(folder):
     model, info = AutoModelForCausalLM.from_pretrained(
         folder, device_map="cpu", dtype="auto", output_loading_info=True)
@@ -29,11 +28,9 @@ def load(folder):
         raise ValueError(f"keys that do not fit: {strays}")
     return model.eval()
 
-
 @torch.no_grad()
 def logits(model, prompt):
     return model(input_ids=prompt.view(1, -1), use_cache=False).logits[0].float()
-
 
 def differences(a, b):
     """Numbers of two lists of tensors that differ, and how many there are."""
@@ -41,11 +38,9 @@ def differences(a, b):
         return -1, 0
     return sum(int((x != y).sum()) for x, y in zip(a, b)), sum(x.numel() for x in a)
 
-
 def linears(model):
     names = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
     return {n: model.get_submodule(n).weight.detach() for n in sorted(names)}
-
 
 def check(nibble, golden, work):
     with open(os.path.join(golden, "config.json")) as file:
@@ -69,7 +64,6 @@ def check(nibble, golden, work):
     yield "dense: weights", *differences(list(a.values()), list(b.values()))
     yield "dense: logits", *differences([logits(peer, prompt)], [logits(ours, prompt)])
 
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--nibble", required=True)
@@ -87,7 +81,6 @@ def main():
                 failed += wrong != 0
                 print(f"{name:24} {what:24} {wrong} of {count} differ", flush=True)
     return 1 if failed or not compared else 0
-
 
 if __name__ == "__main__":
     sys.exit(main())
