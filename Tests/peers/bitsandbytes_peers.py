@@ -4,9 +4,9 @@
 
 PYTHON has torch, transformers and bitsandbytes. For each golden `bnb-…`: its layout written again
 and dense weights in its own type are loaded by transformers, which must find every key. The logits
-of the golden's prompt must equal, bit for bit, the original's where the layout is the same; dense
-weights must equal those of the peer's `dequantize`, and so must their logits. Prints a table; exits
-with 1 where anything differs or nothing was compared.
+of the golden's prompt must equal the original's, number by number, where the layout is the same;
+dense weights must equal those of the peer's `dequantize`, and so must their logits. Prints a table;
+exits with 1 where anything differs or nothing was compared.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+
 def load(folder):
     model, info = AutoModelForCausalLM.from_pretrained(
         folder, device_map="cpu", dtype="auto", output_loading_info=True)
@@ -28,9 +29,11 @@ def load(folder):
         raise ValueError(f"keys that do not fit: {strays}")
     return model.eval()
 
+
 @torch.no_grad()
 def logits(model, prompt):
     return model(input_ids=prompt.view(1, -1), use_cache=False).logits[0].float()
+
 
 def differences(a, b):
     """Numbers of two lists of tensors that differ, and how many there are."""
@@ -38,9 +41,11 @@ def differences(a, b):
         return -1, 0
     return sum(int((x != y).sum()) for x, y in zip(a, b)), sum(x.numel() for x in a)
 
+
 def linears(model):
     names = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
     return {n: model.get_submodule(n).weight.detach() for n in sorted(names)}
+
 
 def check(nibble, golden, work):
     with open(os.path.join(golden, "config.json")) as file:
@@ -64,6 +69,7 @@ def check(nibble, golden, work):
     yield "dense: weights", *differences(list(a.values()), list(b.values()))
     yield "dense: logits", *differences([logits(peer, prompt)], [logits(ours, prompt)])
 
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--nibble", required=True)
@@ -81,6 +87,7 @@ def main():
                 failed += wrong != 0
                 print(f"{name:24} {what:24} {wrong} of {count} differ", flush=True)
     return 1 if failed or not compared else 0
+
 
 if __name__ == "__main__":
     sys.exit(main())
