@@ -52,6 +52,10 @@ CHECKPOINTS = [
     ("compressed-tensors", "ct-optnano-w8a16-g32-asym", [Q_PROJ]),
     ("fp8", "ct-llamanano-fp8-dynamic", [K_PROJ]),
     ("nvfp4", "ct-llamanano-nvfp4a16", [K_PROJ]),
+    ("bitsandbytes", "bnb-llama256-nf4-dq", [K_PROJ]),
+    ("bitsandbytes", "bnb-llamanano-int8", [K_PROJ]),
+    ("bitsandbytes", "bnb-llamanano-nf4", [K_PROJ]),
+    ("bitsandbytes", "bnb-optnano-fp4", [Q_PROJ]),
 ]
 
 # Folder of fixtures, golden, the prefixes and the parts of the tensors to keep.
@@ -75,6 +79,14 @@ LAYERS = [
     (
         "mlx", "layers-mlx", [f"m{case}" for case in range(1, 6)],
         ["wq", "scales", "biases", "dequant"],
+    ),
+    (
+        "bitsandbytes", "layers-bnb", ["q4_1", "q4_2", "q4_3", "q4_4", "i8_1"],
+        [
+            "packed", "absmax_dequant", "dequant", "CB", "SCB", "state_dict.absmax",
+            "state_dict.quant_map", "state_dict.nested_absmax", "state_dict.nested_quant_map",
+            "state_dict.quant_state.bitsandbytes__nf4", "state_dict.quant_state.bitsandbytes__fp4",
+        ],
     ),
 ]
 

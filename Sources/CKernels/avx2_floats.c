@@ -84,6 +84,14 @@ AVX2 static void table_run(const void *codes, const void *table, size_t entries,
   }
 }
 
+AVX2 static void multiply(void *values, size_t count, float factor) {
+  uint8_t *to = values;
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    store_floats(to + 4 * i, _mm256_mul_ps(load_floats(to + 4 * i), _mm256_set1_ps(factor)));
+  plain_multiply(to + 4 * i, count - i, factor);
+}
+
 AVX2 static void f16_to_f32(const void *source, void *target, size_t count) {
   const uint8_t *from = source;
   uint8_t *to = target;
@@ -240,6 +248,7 @@ void ck_fill_avx2_floats(ck_kernels *table) {
   table->affine_run = affine_run;
   table->added_run = added_run;
   table->table_run = table_run;
+  table->multiply = multiply;
   table->f16_to_f32 = f16_to_f32;
   table->bf16_to_f32 = bf16_to_f32;
   table->f32_to_f16 = f32_to_f16;

@@ -11,11 +11,13 @@
 void ck_fill_plain_codes(ck_kernels *table);
 void ck_fill_plain_bytes(ck_kernels *table);
 void ck_fill_plain_floats(ck_kernels *table);
+void ck_fill_plain_nibbles(ck_kernels *table);
 void ck_fill_plain_sha256(ck_kernels *table);
 void ck_fill_avx2_streams(ck_kernels *table);
 void ck_fill_avx2_rows(ck_kernels *table);
 void ck_fill_avx2_bytes(ck_kernels *table);
 void ck_fill_avx2_floats(ck_kernels *table);
+void ck_fill_avx2_nibbles(ck_kernels *table);
 void ck_fill_sha_sha256(ck_kernels *table);
 
 // FIPS 180-4, 4.2.2.
@@ -55,6 +57,9 @@ void plain_interleaved_unpack(const void *words, void *codes, size_t count);
 void plain_interleaved_pack(const void *codes, void *words, size_t count);
 void plain_quads_unpack(const void *words, void *codes, size_t quads, size_t columns);
 void plain_quads_pack(const void *codes, void *words, size_t quads, size_t columns);
+void plain_nibbles_unpack(const void *bytes, void *codes, size_t count);
+void plain_nibbles_pack(const void *codes, void *bytes, size_t count);
+void plain_multiply(void *values, size_t count, float factor);
 void plain_f16_to_f32(const void *source, void *target, size_t count);
 void plain_bf16_to_f32(const void *source, void *target, size_t count);
 void plain_f32_to_f16(const void *source, void *target, size_t count);

@@ -52,6 +52,11 @@ static void plain_table_run(const void *codes, const void *table, size_t entries
   }
 }
 
+void plain_multiply(void *values, size_t count, float factor) {
+  uint8_t *to = values;
+  for (size_t i = 0; i < count; i++) store_f32(to + 4 * i, load_f32(to + 4 * i) * factor);
+}
+
 static uint32_t f32_of_f16(uint16_t half) {
   const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
   uint32_t exponent = half >> 10 & 31, fraction = half & 0x3FF;
@@ -190,6 +195,7 @@ void ck_fill_plain_floats(ck_kernels *table) {
   table->affine_run = plain_affine_run;
   table->added_run = plain_added_run;
   table->table_run = plain_table_run;
+  table->multiply = plain_multiply;
   table->f16_to_f32 = plain_f16_to_f32;
   table->bf16_to_f32 = plain_bf16_to_f32;
   table->f32_to_f16 = plain_f32_to_f16;

@@ -48,6 +48,7 @@ extension FittedLayer.Change: CustomStringConvertible {
     switch self {
     case .splitGroups(let from, let to): "groups of \(from) split into \(to)"
     case .castScales(let types): "scales cast from \(types), exactly"
+    case .restated: "scales restated for another rule of decoding, every weight the same"
     case .recoveredZeros(let difference):
       "added terms read as whole zero points; weights move by at most \(difference)"
     case .padded(let rows, let columns):

@@ -52,8 +52,8 @@ struct DenseParts {
     _ layer: any PackedLayer, _ rows: Range<Int>, into bytes: inout MutableRawSpan,
     _ workspace: Workspace
   ) throws {
-    let region = Region(rows: rows, columns: 0..<layer.form.columns)
-    try layer.readDense(region, as: type, into: &bytes, workspace) { try checkRange($0, layer) }
+    try layer.readRounded(rows, as: type, into: &bytes, workspace)
+    if type == .f16 { try checkRange(bytes.bytes, of: layer, rows, workspace) }
   }
 
   /// A whole matrix, turned where its place is `[inputs, outputs]`, a strip of rows at a time.
@@ -95,11 +95,16 @@ struct DenseParts {
   }
 
   /// F16 ends at 65504: a finite weight beyond it would become infinite.
-  private func checkRange(_ weights: RawSpan, _ layer: any PackedLayer) throws {
-    guard type == .f16 else { return }
-    let values = FloatStatistics(weights)
-    guard max(values.maximum.magnitude, values.minimum.magnitude) < 65520 || values.count == 0
-    else {
+  private func checkRange(
+    _ bytes: RawSpan, of layer: any PackedLayer, _ rows: Range<Int>, _ workspace: Workspace
+  ) throws {
+    let count = bytes.byteCount / 2
+    try workspace.lend(count * 4) { floats in
+      try FloatConversion.toFloat32(type, bytes, into: &floats)
+      guard FloatStatistics(floats.bytes).infiniteCount > 0 else { return }
+      let region = Region(rows: rows, columns: 0..<layer.form.columns)
+      try layer.readWeights(region, into: &floats, workspace)
+      let values = FloatStatistics(floats.bytes)
       throw Failure(
         .cannotRepresent, at: layer.name, "weights leave the range of F16",
         expected: "at most 65504", found: "\(max(values.maximum, -values.minimum))",

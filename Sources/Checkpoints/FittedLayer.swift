@@ -12,6 +12,8 @@ public struct FittedLayer: Sendable {
     case padded(outputs: Int, inputs: Int)
     /// Scales changed type, each exactly.
     case castScales(String)
+    /// Codes and scales as the target's rule of decoding takes them; no weight changes.
+    case restated
     /// Added terms were read as whole zero points, which moves weights by at most the difference.
     case recoveredZeros(largestDifference: Double)
     /// Rounded anew, on request: weights change.
@@ -52,8 +54,12 @@ struct LayerFitter {
   ) throws -> Result<FittedLayer, LayerRefusal> {
     var fitted = layer
     var changes = changes(of: layer)
-    if let size = options.groupSize ?? codec.splitGroupSize(for: layer.form),
-      let split = SplitGroups(fitted, into: size), split.form.grouping != layer.form.grouping
+    if let restated = try restated(layer, workspace) {
+      changes.append(.restated)
+      fitted = restated
+    }
+    if let size = options.groupSize ?? codec.splitGroupSize(for: fitted.form),
+      let split = SplitGroups(fitted, into: size), split.form.grouping != fitted.form.grouping
     {
       changes.append(.splitGroups(from: layer.claim.groupSize, to: size))
       fitted = split
@@ -75,6 +81,15 @@ struct LayerFitter {
     }
     guard options.allowsRequantize else { return .failure(refusal) }
     return try requantize(layer, workspace).map { .success($0) } ?? .failure(refusal)
+  }
+
+  /// A layer that is multiplied with a factor without it, or one that the target stores with it.
+  private func restated(
+    _ layer: any PackedLayer, _ workspace: Workspace
+  ) throws -> (any PackedLayer)? {
+    guard layer.form.factor != nil else { return try codec.adopted(layer, workspace) }
+    guard layer.claim.layout != codec.name else { return nil }
+    return try FoldedFactor(layer, to: codec.scaleTypes, workspace)
   }
 
   /// The layer with whole zero points, where its added terms hold nothing else.
@@ -102,7 +117,9 @@ struct LayerFitter {
         "its groups can't be split into \(size) exactly", remedy: "a size that divides them")
       return LayerRefusal(name: facts.name, refusal: reason)
     }
-    return codec.refusal(of: facts).map { LayerRefusal(name: facts.name, refusal: $0) }
+    guard let refusal = codec.refusal(of: facts) else { return nil }
+    let reason = facts.form.factor == nil ? refusal : BitsAndBytesInt8.unfolded
+    return LayerRefusal(name: facts.name, refusal: reason)
   }
 
   /// The first plain rounding the target takes: 4 bits and then 8, the layer's own group size first.

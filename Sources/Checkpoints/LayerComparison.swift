@@ -76,6 +76,7 @@ struct LayerComparer {
       return "\(a.rows) × \(a.columns) against \(b.rows) × \(b.columns)"
     }
     if a.grid != b.grid { return "\(a.grid.bits) bits against \(b.grid.bits)" }
+    if a.factor != b.factor { return "the scales differ in kind" }
     if a.grouping != b.grouping { return "the groups differ" }
     return a.offset == b.offset || a.offset.isTerm(of: b.offset) || b.offset.isTerm(of: a.offset)
       ? nil : "the offsets differ in kind"

@@ -1,6 +1,6 @@
 public import Codecs
 public import Kernels
-internal import TensorCore
+public import TensorCore
 
 /// The decoded numbers of one packed layer, summed up.
 public struct LayerReport: Sendable {
@@ -26,6 +26,8 @@ public struct LayerReport: Sendable {
   public let deadGroups: Int
   /// Zero-point fields whose meaning is not settled (GPTQ-12).
   public let ambiguousZeros: Int
+  /// What the layout says of the layer besides.
+  public let remarks: JSONObject
 
   /// Decodes the whole layer in bands. Throws `io`.
   public init(_ layer: any PackedLayer, corner size: Int = 8) throws {
@@ -65,6 +67,7 @@ public struct LayerReport: Sendable {
     self.weights = weights
     deadGroups = dead
     ambiguousZeros = try layer.countAmbiguousOffsets(workspace)
+    remarks = try layer.remarks(workspace)
   }
 }
 

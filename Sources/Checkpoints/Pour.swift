@@ -146,7 +146,7 @@ struct Pour {
     switch recipe {
     case .copy: (rows, step) = (info.byteCount, Self.copyBytes)
     case .encode(let part, let layer):
-      rows = info.shape[0]
+      rows = info.shape.dimensions.first ?? 1
       step = Self.step(part, rowBytes: info.byteCount / rows, layer)
     case .pad:
       rows = info.shape[0]

@@ -3,7 +3,7 @@ public import TensorCore
 
 extension LayerReport {
   public var json: JSON {
-    [
+    var json = JSONObject([
       "name": .string(name), "out_features": .integer(form.rows),
       "in_features": .integer(form.columns), "bits": .integer(form.grid.bits),
       "groups": .integer(form.groups), "act_order": .bool(form.grouping.isPermuted),
@@ -18,7 +18,9 @@ extension LayerReport {
         zeros.map { ["zero": .integer($0.value), "count": .integer($0.count)] }),
       "scales": scales.json, "weights": weights.json,
       "dead_groups": .integer(deadGroups), "ambiguous_zeros": .integer(ambiguousZeros),
-    ]
+    ])
+    if !remarks.members.isEmpty { json["state"] = .object(remarks) }
+    return .object(json)
   }
 }
 

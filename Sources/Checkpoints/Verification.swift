@@ -113,7 +113,8 @@ private struct DataScan {
     guard values.finiteCount < values.count else { return nil }
     let failure = Failure(
       .malformed, at: layer.name, "scales", expected: "finite numbers",
-      found: "\(values.nanCount) NaN and \(values.infiniteCount) infinite", rule: "GPTQ-8")
+      found: "\(values.nanCount) NaN and \(values.infiniteCount) infinite",
+      rule: Codecs.named(layer.claim.layout)?.scaleRule)
     return Finding(.error, failure, names: [layer.name])
   }
 

@@ -12,6 +12,8 @@ public protocol Codec: Sendable {
   var isWritable: Bool { get }
   /// The rule on configs that do not fit their tensors, of the layout's page.
   var configRule: String { get }
+  /// The rule on scales that are not finite.
+  var scaleRule: String { get }
   /// Layouts a config may name for layers in this one; a layer under another is a finding.
   var dialects: [String] { get }
   /// Whether its configs say of each layer which parts it has, and leave out every dense one.
@@ -34,6 +36,9 @@ public protocol Codec: Sendable {
   /// The largest group size the layout takes that splits the groups of a form exactly; nil where
   /// the groups are fine, or can't be split.
   func splitGroupSize(for form: QuantizedForm) -> Int?
+  /// A layer of another layout in the form that this one stores, with the same weights bit for bit;
+  /// nil where there is none, or the layer needs no other form. Throws `io`.
+  func adopted(_ layer: any PackedLayer, _ workspace: Workspace) throws -> (any PackedLayer)?
   /// The tensors that hold a layer in this layout, in bands; only for layers it does not refuse.
   func parts(of layer: any PackedLayer, options: EncodingOptions) throws -> [EncodedPart]
   /// The scheme of a config in this layout's dialect; nil where it speaks of another layout.
@@ -59,11 +64,15 @@ public struct Declared: Sendable {
 
 extension Codec {
   public var isWritable: Bool { true }
+  public var scaleRule: String { "GPTQ-8" }
   public var dialects: [String] { [name] }
   public var describesEachLayer: Bool { false }
   public var habits: FileHabits { FileHabits() }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }
+  public func adopted(
+    _ layer: any PackedLayer, _ workspace: Workspace
+  ) throws -> (any PackedLayer)? { nil }
   public func completed(_ scheme: Scheme) -> Scheme { scheme }
 }
 
@@ -80,7 +89,7 @@ public enum Codecs {
   public static let all: [any Codec] = [
     GPTQ.v1, GPTQ.v2, AWQ(), AWQGEMV(), AWQGEMVFast.autoAWQ, AWQGEMVFast.llmAWQ,
     CompressedTensors(), MLX(), HQQ(), FloatCodec.fp8, FloatCodec.mxfp8, FloatCodec.mxfp4,
-    FloatCodec.nvfp4,
+    FloatCodec.nvfp4, BitsAndBytes(), BitsAndBytesInt8(),
   ]
 
   /// The layouts that can be written, which users may name after `--to`.

@@ -1,5 +1,5 @@
 public import Kernels
-import TensorCore
+public import TensorCore
 
 /// One quantized linear layer as a checkpoint stores it, open for reading in bands.
 ///
@@ -35,6 +35,13 @@ public protocol PackedLayer: Sendable {
   ) throws
   /// Zero-point fields whose meaning the file does not settle (GPTQ-12). Reads all zero points.
   func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int
+  /// Dequantizes whole rows, from a multiple of `Region.alignment` on, to F32, F16 or BF16: each
+  /// weight is that of `readWeights`, rounded once more to the type. Throws `io`.
+  func readRounded(
+    _ rows: Range<Int>, as type: DType, into values: inout MutableRawSpan, _ workspace: Workspace
+  ) throws
+  /// What the layout says of the layer besides, for people to read. Throws `io`.
+  func remarks(_ workspace: Workspace) throws -> JSONObject
 }
 
 extension Region {
@@ -46,6 +53,8 @@ extension PackedLayer {
   public var name: String { claim.name }
 
   public func countAmbiguousOffsets(_ workspace: Workspace) throws -> Int { 0 }
+
+  public func remarks(_ workspace: Workspace) throws -> JSONObject { JSONObject() }
 
   public var storesWords: Bool { false }
 

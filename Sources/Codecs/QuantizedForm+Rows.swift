@@ -21,12 +21,14 @@ extension QuantizedForm {
     let picked = row * groups * 4..<(row + 1) * groups * 4
     let scales = scales.part(picked)
     let offsets = offsets.isEmpty ? offsets : offsets.part(picked)
-    guard case .columns(let size) = grouping else {
-      return dequantizeByColumn(codes, scales: scales, offsets: offsets, into: &weights) {
+    if case .columns(let size) = grouping {
+      dequantize(codes, group: size, scales: scales, offsets: offsets, into: &weights)
+    } else {
+      dequantizeByColumn(codes, scales: scales, offsets: offsets, into: &weights) {
         grouping.group(ofColumn: region.columns.lowerBound + $0)
       }
     }
-    dequantize(codes, group: size, scales: scales, offsets: offsets, into: &weights)
+    if let factor { Dequantize.multiply(&weights, by: factor) }
   }
 
   /// Codes of neighbouring columns in runs of `size`.

@@ -60,26 +60,10 @@ struct ForeignFormat: Sendable {
 extension ForeignFormat {
   static let all: [ForeignFormat] = bitsandbytes + searched + plain
 
-  private static let bitsandbytes =
-    ["nf4", "fp4"].map { type in
-      ForeignFormat(
-        rule: "REC-1", name: "bitsandbytes \(type.uppercased())",
-        parts: [("weight.quant_state.bitsandbytes__\(type)", []), ("weight", [])]
-      ) { module, table in
-        let isNested = table.contains("\(module).weight.nested_absmax")
-        return "4 bits" + (isNested ? ", scales packed too" : "")
-      }
-    } + [
-      ForeignFormat(
-        rule: "REC-1", name: "bitsandbytes as GPTQModel writes it", parts: [("weight_absmax", [])]),
-      ForeignFormat(
-        rule: "REC-2", name: "bitsandbytes LLM.int8()", parts: [("SCB", []), ("weight", [.i8])]
-      ) { module, table in
-        table["\(module).weight"]?.shape.matrix.map {
-          "8 bits, \($0.rows) outputs × \($0.columns) inputs"
-        }
-      },
-    ]
+  private static let bitsandbytes = [
+    ForeignFormat(
+      rule: "REC-1", name: "bitsandbytes as GPTQModel writes it", parts: [("weight_absmax", [])])
+  ]
 
   /// Formats whose weights are sums of table entries, or were rotated.
   private static let searched = [

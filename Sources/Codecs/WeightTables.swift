@@ -11,14 +11,13 @@ struct WeightTables {
   /// Rows of a region whose tables are made at a time.
   let rows: Int
 
-  /// Where there are more than 16 weights a group, or so few codes that tables don't pay, there are no
-  /// tables, and `make` says so.
+  /// None are used where there are more than 16 weights a group, or so few codes that they don't pay.
   init(_ form: QuantizedForm, _ region: Region, as type: DType) {
     self.form = form
     self.type = type
     groups = form.parameters(of: region).columns.count
     guard case .columns(let size) = form.grouping, size >= 32, type.bits == 16,
-      form.grid.hasAtMost16Values, groups * 16 <= Self.codes.count
+      form.factor == nil, form.grid.hasAtMost16Values, groups * 16 <= Self.codes.count
     else {
       self.size = 0
       rows = max(region.rows.count, 1)
@@ -31,41 +30,33 @@ struct WeightTables {
   /// 0 … 15, again and again.
   private static let codes = (0..<1 << 16).map { UInt8($0 & 15) }
 
-  private var entries: Int { size == 0 ? 0 : rows * groups * 16 }
+  var areUsed: Bool { size > 0 }
+
+  private var entries: Int { areUsed ? rows * groups * 16 : 0 }
 
   func lend(
     _ workspace: Workspace,
-    _ body: (_ table: inout MutableRawSpan, _ values: inout MutableRawSpan) throws -> Void
+    _ body: (_ table: inout MutableRawSpan, _ floats: inout MutableRawSpan) throws -> Void
   ) throws {
     try workspace.lend(entries * 2) { table in
-      try workspace.lend(entries * 4) { values in try body(&table, &values) }
+      try workspace.lend(entries * 4) { floats in try body(&table, &floats) }
     }
   }
 
-  /// Makes the tables of the rows from `row` on. False where there are none, or where a weight, used or
-  /// not, leaves the range of F16.
+  /// Makes the tables of the rows from `row` on, with room for their float32 values in `floats`.
   func make(
-    from row: Int, scales: RawSpan, offsets: RawSpan, values: inout MutableRawSpan,
+    from row: Int, scales: RawSpan, offsets: RawSpan, floats: inout MutableRawSpan,
     into table: inout MutableRawSpan
-  ) throws -> Bool {
-    guard size > 0 else { return false }
+  ) throws {
     let last = min(row + rows, scales.byteCount / 4 / groups)
     let count = (last - row) * groups
     let picked = row * groups * 4..<last * groups * 4
-    var weights = values.part(0..<count * 64)
+    var weights = floats.part(0..<count * 64)
     form.dequantize(
       Self.codes.rawSpan.part(0..<count * 16), group: 16, scales: scales.part(picked),
       offsets: offsets.isEmpty ? offsets : offsets.part(picked), into: &weights)
-    guard type == .bf16 || Self.fitF16(weights.bytes) else { return false }
     var halves = table.part(0..<count * 32)
     try FloatConversion.fromFloat32(type, weights.bytes, into: &halves)
-    return true
-  }
-
-  /// Whether no number rounds to an infinite half.
-  private static func fitF16(_ weights: RawSpan) -> Bool {
-    let values = FloatStatistics(weights)
-    return max(values.maximum.magnitude, values.minimum.magnitude) < 65520
   }
 
   /// The weights of one row of codes.

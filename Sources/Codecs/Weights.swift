@@ -3,7 +3,7 @@ public import TensorCore
 
 extension PackedLayer {
   /// Dequantizes a region: `weights` is float32 `[rows][columns]`, each product rounded once, and
-  /// where a term is added the sum rounded again.
+  /// where a term is added the sum rounded again; so is a product with the form's factor.
   ///
   /// Reads codes, scales and offsets of the region only. Its columns begin on a group and on a
   /// multiple of `Region.alignment`, as its rows do. Throws `io`.
@@ -20,34 +20,29 @@ extension PackedLayer {
     }
   }
 
-  /// Dequantizes a region and rounds each weight once to `type`, BF16, F16 or F32, nearest and ties to
-  /// even: `dense` is `[rows][columns]`. A row at a time, so that float32 stays in the cache; codes of
-  /// up to 4 bits are looked up among the few weights that their group can have (`WeightTables`).
-  ///
-  /// `check` sees float32 that holds each weight of a row. Regions as for `readWeights`. Throws `io`,
-  /// and what `check` throws.
-  public func readDense(
-    _ region: Region, as type: DType, into dense: inout MutableRawSpan, _ workspace: Workspace,
-    check: (_ weights: RawSpan) throws -> Void = { _ in }
+  /// A row at a time, so that float32 stays in the cache; codes of up to 4 bits are looked up among the
+  /// few weights that their group can have (`WeightTables`).
+  public func readRounded(
+    _ rows: Range<Int>, as type: DType, into values: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    let columns = region.columns.count
-    let size = columns * type.bits / 8
+    let region = Region(rows: rows, columns: 0..<form.columns)
+    let size = form.columns * type.bits / 8
     try withParameters(of: region, workspace) { scales, offsets in
       let tables = WeightTables(form, region, as: type)
-      try tables.lend(workspace) { table, values in
-        try workspace.lend(columns * 4) { weights in
-          var isUsable = false
+      try tables.lend(workspace) { table, floats in
+        try workspace.lend(form.columns * 4) { weights in
           try forEachCodeRow(of: region, workspace) { row, codes in
-            if row % tables.rows == 0 {
-              isUsable = try tables.make(
-                from: row, scales: scales, offsets: offsets, values: &values, into: &table)
+            var target = values.part(row * size..<(row + 1) * size)
+            guard tables.areUsed else {
+              form.dequantize(
+                codes, region, row: row, scales: scales, offsets: offsets, into: &weights)
+              return try FloatConversion.fromFloat32(type, weights.bytes, into: &target)
             }
-            var target = dense.part(row * size..<(row + 1) * size)
-            if isUsable { return tables.lookUp(codes, row: row, in: table.bytes, into: &target) }
-            form.dequantize(
-              codes, region, row: row, scales: scales, offsets: offsets, into: &weights)
-            try check(weights.bytes)
-            try FloatConversion.fromFloat32(type, weights.bytes, into: &target)
+            if row % tables.rows == 0 {
+              try tables.make(
+                from: row, scales: scales, offsets: offsets, floats: &floats, into: &table)
+            }
+            tables.lookUp(codes, row: row, in: table.bytes, into: &target)
           }
         }
       }

@@ -85,9 +85,13 @@ public struct QuantizedForm: Sendable, Equatable {
   /// The stored type of the scales.
   public var scaleType: DType
   public var offset: Offset
+  /// What every weight is multiplied with at last, in float32 and rounded again (LLM.int8(): 1/127);
+  /// nil where scale and offset are all.
+  public var factor: Float?
 
   public init(
-    rows: Int, columns: Int, grid: Grid, grouping: Grouping, scaleType: DType, offset: Offset
+    rows: Int, columns: Int, grid: Grid, grouping: Grouping, scaleType: DType, offset: Offset,
+    factor: Float? = nil
   ) {
     self.rows = rows
     self.columns = columns
@@ -95,6 +99,7 @@ public struct QuantizedForm: Sendable, Equatable {
     self.grouping = grouping
     self.scaleType = scaleType
     self.offset = offset
+    self.factor = factor
   }
 
   public var groups: Int { grouping.count(columns: columns) }

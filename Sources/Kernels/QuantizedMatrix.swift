@@ -29,7 +29,7 @@ public struct QuantizedMatrix: Sendable, Equatable {
   }
 
   /// The weight of an output and an input in float32: a product rounded once, and where a term is
-  /// added the sum rounded again.
+  /// added the sum rounded again, as a product with the form's factor is.
   public func weight(row: Int, column: Int) -> Float {
     let parameter = row * form.groups + form.grouping.group(ofColumn: column)
     let code = codes[row * form.columns + column]
@@ -39,12 +39,14 @@ public struct QuantizedMatrix: Sendable, Equatable {
       case .table(_, let values): values[Int(code)]
       }
     let scale = scales[parameter]
-    return switch form.offset {
-    case .none: scale * value
-    case .integer: scale * (value - Float(zeros[parameter]))
-    case .real: scale * (value - offsets[parameter])
-    case .added: scale * value + offsets[parameter]
-    }
+    let weight: Float =
+      switch form.offset {
+      case .none: scale * value
+      case .integer: scale * (value - Float(zeros[parameter]))
+      case .real: scale * (value - offsets[parameter])
+      case .added: scale * value + offsets[parameter]
+      }
+    return form.factor.map { weight * $0 } ?? weight
   }
 
   /// All weights, `[rows][columns]`. The readable reference of every faster way.

@@ -62,7 +62,22 @@ struct LayerText {
     if report.ambiguousZeros > 0 {
       table.add("ambiguous zeros", "\(report.ambiguousZeros) full fields (GPTQ-12)")
     }
+    for remark in report.remarks.members {
+      table.add(remark.key.replacing("_", with: " "), Self.plain(remark.value))
+    }
     return table.text()
+  }
+
+  /// A value without the marks of JSON.
+  private static func plain(_ value: JSON) -> String {
+    if let list = value.array {
+      return list.isEmpty ? "none" : list.map(plain).joined(separator: " ")
+    }
+    if let flag = value.bool { return flag ? "yes" : "no" }
+    if case .number(let text) = value, let real = Double(text), Int(text) == nil {
+      return Words.short(real)
+    }
+    return value.string ?? value.text()
   }
 
   private var codeHistogram: String {

@@ -29,7 +29,10 @@ import Testing
   }
 
   private static let gptq: Set = ["gptq", "gptq_v2"]
-  private static let all = Set(Codecs.writable.map(\.name))
+  /// Layouts of tables and row maxima, which whole numbers under scales do not become in general:
+  /// `BitsAndBytesTests` has the ones that do.
+  private static let apart: Set = ["bnb-4bit", "bnb-int8"]
+  private static let all = Set(Codecs.writable.map(\.name)).subtracting(apart)
   /// Rows and columns are multiples of nothing but what a layout must have to hold them at all.
   static let starts = [
     Start(packing: Packing(groupSize: 32), shapes: [.init(72, 320), .init(8, 64)], fits: all),
@@ -104,7 +107,7 @@ import Testing
     let pairs = Self.starts.reduce(into: Set<String>()) { pairs, start in
       for first in start.fits { for second in start.fits { pairs.insert(first + " " + second) } }
     }
-    let names = Codecs.writable.map(\.name)
+    let names = Self.all
     for first in names {
       for second in names { #expect(pairs.contains(first + " " + second), "\(first) \(second)") }
     }

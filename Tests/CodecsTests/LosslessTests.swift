@@ -171,6 +171,8 @@ extension Numbers {
         && (size == 32 || size == 64 || size >= 128) && scaleType == .f16
     // Its blocks of 64 inputs divide none of the shapes here.
     case "awq_gemv_fast", "llm_awq": return false
+    // Tables of values, and maxima that are no scales.
+    case "bnb-4bit", "bnb-int8": return false
     case "mlx":
       let size = groups.count { $0 == groups[0] }
       return isInOrder && [32, 64, 128].contains(size) && columns % size == 0

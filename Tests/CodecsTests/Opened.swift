@@ -45,7 +45,7 @@ enum Opened {
   /// A part made in bands of `step` units of its alignment, joined.
   static func bytes(of part: EncodedPart, step: Int) throws -> [UInt8] {
     let workspace = Workspace()
-    let rows = part.info.shape[0]
+    let rows = part.info.shape.dimensions.first ?? 1
     let rowBytes = part.info.byteCount / rows
     let band = step * part.alignment
     return try stride(from: 0, to: rows, by: band).flatMap { start in

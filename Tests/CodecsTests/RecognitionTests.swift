@@ -26,20 +26,8 @@ import Testing
 
   static let cases: [Case] = [
     Case(
-      rule: "REC-1", format: "bitsandbytes NF4", facts: "4 bits, scales packed too",
-      parts: [
-        ("weight", .u8, [32, 1]), ("weight.quant_state.bitsandbytes__nf4", .u8, [90]),
-        ("weight.nested_absmax", .f32, [1]),
-      ]),
-    Case(
-      rule: "REC-1", format: "bitsandbytes FP4", facts: "4 bits",
-      parts: [("weight", .u8, [32, 1]), ("weight.quant_state.bitsandbytes__fp4", .u8, [90])]),
-    Case(
       rule: "REC-1", format: "bitsandbytes as GPTQModel writes it", facts: nil,
       parts: [("weight", .u8, [32, 1]), ("weight_absmax", .f32, [1])]),
-    Case(
-      rule: "REC-2", format: "bitsandbytes LLM.int8()", facts: "8 bits, 4 outputs × 8 inputs",
-      parts: [("weight", .i8, [4, 8]), ("SCB", .f32, [4])]),
     Case(
       rule: "REC-3", format: "EXL3", facts: "3 bits, trellis coded",
       parts: [("trellis", .i16, [2, 2, 48]), ("suh", .f16, [32]), ("svh", .f16, [32])]),

@@ -65,6 +65,23 @@ typedef struct ck_kernels {
   void (*table_run)(const void *codes, const void *table, size_t entries, const void *scales,
                     void *values, size_t count, size_t group);
 
+  // Codes of 4 bits, two in a byte with the first in its high half. Packing takes their low bits and
+  // writes ceil(count/2) bytes, the last half that is not used as 0.
+  void (*nibbles_unpack)(const void *bytes, void *codes, size_t count);
+  void (*nibbles_pack)(const void *codes, void *bytes, size_t count);
+  // The same codes as numbers [count]: table[q]*s, rounded to f32 and then to the type. table f32
+  // [16]; scales f32, one for each `group` codes, of the first of which `skipped` < group lie before
+  // the bytes. group and skipped are even.
+  void (*nibbles_to_f32)(const void *bytes, const void *table, const void *scales, void *values,
+                         size_t count, size_t group, size_t skipped);
+  void (*nibbles_to_f16)(const void *bytes, const void *table, const void *scales, void *values,
+                         size_t count, size_t group, size_t skipped);
+  void (*nibbles_to_bf16)(const void *bytes, const void *table, const void *scales, void *values,
+                          size_t count, size_t group, size_t skipped);
+
+  // Each f32 value times a factor, in place.
+  void (*multiply)(void *values, size_t count, float factor);
+
   // NaN keeps its sign and the high bits of its payload and becomes quiet (bf16 to f32: untouched).
   void (*f16_to_f32)(const void *source, void *target, size_t count);
   void (*bf16_to_f32)(const void *source, void *target, size_t count);

@@ -13,6 +13,7 @@ extension Runtime {
         "TF-3",
         read: Layouts.awqVariants.union([
           "gptq", "gptq_v2", "awq", "compressed-tensors", "fp8", "mxfp4",
+          "bnb-4bit", "bnb-int8",
         ]),
         refused: ["mlx"], remedy: "nibble convert --to gptq_v2 or awq"
       ) + [
@@ -26,7 +27,7 @@ extension Runtime {
     "awq": [["quant_method"]], "awq_gemv": [["quant_method"]],
     "awq_gemv_fast": [["quant_method"]], "llm_awq": [["quant_method"]],
     "compressed-tensors": [["quant_method"]], "fp8": [["quant_method"]],
-    "mxfp4": [["quant_method"]],
+    "mxfp4": [["quant_method"]], "bnb-4bit": [["load_in_4bit"]], "bnb-int8": [["load_in_8bit"]],
   ]
 
   /// GPTQ-26: the generation of writers whose fields are zero points minus one.
