@@ -89,6 +89,7 @@ struct Pour {
       case .copy(let tensor): (tensor.name, band.position, band)
       case .encode(_, let layer): (layer.name, band.position, band)
       case .pad(let part): (part.info.name, band.position, band)
+      case .quantize(_, let weight): (weight.name, band.position, band)
       }
     }
     return keyed.sorted { ($0.name, $0.position) < ($1.name, $1.position) }.map(\.band)
@@ -129,7 +130,7 @@ struct Pour {
         try tensor.read(into: &bytes, at: band.range.lowerBound)
         try file.write(bytes.bytes, at: band.offset)
       }
-    case .encode(let part, _), .pad(let part):
+    case .encode(let part, _), .pad(let part), .quantize(let part, _):
       try workspace.lend(band.byteCount) { bytes in
         try part.make(band.range, &bytes, workspace)
         try file.write(bytes.bytes, at: band.offset)
@@ -148,9 +149,10 @@ struct Pour {
     case .encode(let part, let layer):
       rows = info.shape[0]
       step = Self.step(part, rowBytes: info.byteCount / rows, layer)
-    case .pad:
-      rows = info.shape[0]
-      step = max(1, BandSize.matched / max(1, info.byteCount / rows))
+    case .pad(let part), .quantize(let part, _):
+      rows = part.rows
+      let wanted = BandSize.matched / max(1, info.byteCount / rows)
+      step = max(wanted / part.alignment * part.alignment, part.alignment)
     }
     let rowBytes = info.byteCount / rows
     return stride(from: 0, to: rows, by: step).map { start in

@@ -1,5 +1,5 @@
 import CKernels
-public import TensorCore
+internal import TensorCore
 
 /// How numbers in -1...1 become codes of four bits: the code of x is the one listed for the number
 /// of thresholds below x.

@@ -25,55 +25,56 @@ struct BlockMean {
 ///
 /// Source: `aten/src/ATen/native/cpu/SumKernel.cpp` of torch 2.
 private struct CascadeSum {
-  private static let lanes = 8
   private static let rows = 4
-  /// Values that one step takes, a lane of a row for each.
-  private static let width = lanes * rows
   private static let levels = 4
 
   let values: [Float]
+  /// Fewer values than a vector has are added one by one.
+  private var lanes: Int { values.count < 8 ? 1 : 8 }
+  /// Values that one step takes, a lane of a row for each.
+  private var width: Int { lanes * Self.rows }
 
   init(_ values: RawSpan) {
     self.values = (0..<values.byteCount / 4).map { values.float32(at: $0) }
   }
 
   var sum: Float {
-    let steps = values.count / Self.width
-    let vectors = values.count / Self.lanes
+    let steps = values.count / width
+    let vectors = values.count / lanes
     var sums = cascade(steps)
-    for index in steps * Self.width..<vectors * Self.lanes {
-      sums[index % Self.lanes] += values[index]
+    for index in steps * width..<vectors * lanes {
+      sums[index % lanes] += values[index]
     }
-    for index in Self.lanes..<Self.width { sums[index % Self.lanes] += sums[index] }
-    let rest = values[(vectors * Self.lanes)...].reduce(0, +)
-    return sums[..<Self.lanes].reduce(rest, +)
+    for index in lanes..<width { sums[index % lanes] += sums[index] }
+    let rest = values[(vectors * lanes)...].reduce(0, +)
+    return sums[..<lanes].reduce(rest, +)
   }
 
   /// The sums over that many steps.
   private func cascade(_ steps: Int) -> [Float] {
     let power = max(4, Self.ceilingOfLog2(steps) / Self.levels)
-    var sums = [[Float]](repeating: [Float](repeating: 0, count: Self.width), count: Self.levels)
+    var sums = [[Float]](repeating: [Float](repeating: 0, count: width), count: Self.levels)
     var step = 0
     while step + (1 << power) <= steps {
       add(step..<step + (1 << power), to: &sums[0])
       step += 1 << power
       for level in 1..<Self.levels {
-        Self.move(level - 1, to: level, in: &sums)
+        move(level - 1, to: level, in: &sums)
         if step & (((1 << power) - 1) << (level * power)) != 0 { break }
       }
     }
     add(step..<steps, to: &sums[0])
-    for level in 1..<Self.levels { Self.move(level, to: 0, in: &sums) }
+    for level in 1..<Self.levels { move(level, to: 0, in: &sums) }
     return sums[0]
   }
 
   private func add(_ steps: Range<Int>, to sums: inout [Float]) {
     for step in steps {
-      for index in 0..<Self.width { sums[index] += values[step * Self.width + index] }
+      for index in 0..<width { sums[index] += values[step * width + index] }
     }
   }
 
-  private static func move(_ level: Int, to other: Int, in sums: inout [[Float]]) {
+  private func move(_ level: Int, to other: Int, in sums: inout [[Float]]) {
     for index in 0..<width {
       sums[other][index] += sums[level][index]
       sums[level][index] = 0
