@@ -56,6 +56,6 @@ let package = Package(
     tests("Containers"),
     tests("Quantizers", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
-    tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs"]),
+    tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
   ]
 )

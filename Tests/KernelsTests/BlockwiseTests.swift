@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Blocks to codes")
 struct BlockwiseTests {
-  private static let blocks = [2, 16, 32, 34, 64, 128, 4096]
+  private static let blocks = [2, 34, 64, 4096]
 
   private func rule(floor: Float, from random: inout SplitMix64) -> NibbleRule {
     let thresholds = (0..<15).map { _ in Float.random(in: -1...1, using: &random) }.sorted()
@@ -22,14 +22,14 @@ struct BlockwiseTests {
       let threshold = thresholds.randomElement(using: &random) ?? 0
       return index % 5 == 0 ? 1 : [threshold, threshold.nextUp, threshold.nextDown][index % 3]
     }
-    let tiny = plain.map { $0 * 1e-39 }
+    let tiny = plain.map { $0 * 0x1p-130 }
     return [
       plain, edges, tiny, difficultFloats(count, from: &random),
       [Float](repeating: 0, count: count), [Float](repeating: -0.0, count: count),
     ]
   }
 
-  private let counts = sizes + [511, 512, 513, 4095, 4096, 4100]
+  private let counts = sizes + [513, 4100]
 
   @Test("the largest of each block", arguments: Processor.levels.map(\.name), blocks)
   func absmax(level: String, block: Int) throws {
@@ -72,7 +72,7 @@ struct BlockwiseTests {
     let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x73)
     let thresholds = (0..<255).map { _ in Float.random(in: -1...1, using: &random) }.sorted()
-    for count in counts where count < 600 || block > 64 {
+    for count in counts where count < 600 {
       for values in fills(count, thresholds: thresholds, from: &random) {
         let absmax = Reference.blockAbsmax(values, block: block).absmax
         let found = fenced(bytes(of: values), count: count) { values, codes in
