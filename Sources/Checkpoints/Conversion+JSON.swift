@@ -70,7 +70,7 @@ extension ConversionPlan.Output {
       case .copy(let tensor): ("copied", tensor.name)
       case .encode(_, let layer): ("encoded", layer.name)
       case .pad: ("padded", info.name)
-      case .quantize(_, let weight): ("quantized", weight.name)
+      case .quantize(_, let weight, _): ("quantized", weight.name)
       }
     return [
       "name": .string(info.name), "dtype": .string(info.dtype.rawValue),

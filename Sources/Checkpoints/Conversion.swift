@@ -195,7 +195,7 @@ extension ConversionPlan {
     in output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
   ) throws -> [LayerComparison] {
     let parts = outputs.compactMap { output -> (String, EncodedPart)? in
-      if case .quantize(let part, _) = output.recipe { (part.info.name, part) } else { nil }
+      if case .quantize(let part, _, _) = output.recipe { (part.info.name, part) } else { nil }
     }
     return try DenseProof(parts: parts, output: output, threads: options.threads)
       .run(progress: progress)

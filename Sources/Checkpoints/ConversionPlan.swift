@@ -15,7 +15,7 @@ public struct ConversionPlan: Sendable {
     /// A dense tensor with zeros behind its rows or columns.
     case pad(EncodedPart)
     /// Made from a dense weight by rounding.
-    case quantize(EncodedPart, from: Tensor)
+    case quantize(EncodedPart, from: Tensor, with: Companion?)
   }
 
   /// One output tensor.

@@ -4,7 +4,9 @@ import Checkpoints
 enum ConversionText {
   static func plan(_ plan: ConversionPlan) -> String {
     var table = Table([.left, .left])
-    let from = plan.source.config.scheme?.summary ?? Words.plural(plan.layers.count, "packed layer")
+    let packed = Words.plural(plan.layers.count, "packed layer")
+    let from =
+      plan.quantized == nil ? plan.source.config.scheme?.summary ?? packed : "dense weights"
     table.add("from", from)
     switch plan.options.target {
     case .layout: table.add("to", plan.scheme?.summary ?? plan.options.target.name)
@@ -12,7 +14,7 @@ enum ConversionText {
     case .asIs: table.add("to", "the same tensors in other files")
     case .quantized: if let made = plan.quantized { table.add("to", summary(made)) }
     }
-    if !plan.layers.isEmpty { table.add("packed", packed(plan.layers)) }
+    if !plan.layers.isEmpty { table.add("packed", self.packed(plan.layers)) }
     for note in plan.notes { table.add("note", note) }
     let copied = plan.outputs.count { if case .copy = $0.recipe { true } else { false } }
     table.add(

@@ -28,9 +28,27 @@ struct FourBitParts {
     nested = quantization.doubleQuantized ? try NestedMaxima(maxima, workspace) : nil
   }
 
-  func parts() throws -> [EncodedPart] {
-    try [codes(), maxima(), table(QuantState.Part.map, quantizer.kind.table), state()]
-      + nestedParts()
+  func parts() throws -> QuantizedParts {
+    let (codes, maxima) = (try codes(), try maxima())
+    let plain = [try table(QuantState.Part.map, quantizer.kind.table), try state()]
+    guard nested == nil else {
+      return QuantizedParts(
+        weight: codes, companion: nil, others: [maxima] + plain + (try nestedParts()))
+    }
+    let (parts, size) = (self, quantizer.blockSize)
+    let companion = Companion(part: maxima) { rows in
+      let run = parts.run(of: rows)
+      return run.lowerBound / size * 4..<run.upperBound.dividedRoundingUp(by: size) * 4
+    } make: {
+      try parts.fill($0, into: &$1, maxima: &$2, $3)
+    }
+    return QuantizedParts(weight: codes, companion: companion, others: plain)
+  }
+
+  /// Numbers of the weight whose codes are in rows of the packed tensor.
+  private func run(of rows: Range<Int>) -> Range<Int> {
+    let numbers = storage.bits / 4
+    return rows.lowerBound * numbers..<min(rows.upperBound * numbers, reader.count)
   }
 
   private func codes() throws -> EncodedPart {
@@ -42,25 +60,35 @@ struct FourBitParts {
         expected: "a multiple of \(size) bytes for \(storage)", found: "\(bytes) bytes",
         rule: "BNB-11", remedy: "--quant-storage uint8")
     }
-    let alignment = max(1, quantizer.blockSize / 2 / size)
-    let (reader, quantizer) = (reader, quantizer)
+    let parts = self
     return try EncodedPart(
-      "\(module).\(QuantState.Part.weight)", storage, [bytes / size, 1], alignment: alignment
+      "\(module).\(QuantState.Part.weight)", storage, [bytes / size, 1],
+      alignment: max(1, quantizer.blockSize / 2 / size)
     ) { rows, packed, workspace in
-      let first = rows.lowerBound * size * 2
-      let run = first..<min(rows.upperBound * size * 2, reader.count)
-      var wrong = 0
-      try reader.read(run, workspace) { start, values in
-        let count = values.byteCount / 4
-        let blocks = count.dividedRoundingUp(by: quantizer.blockSize)
-        workspace.lend(blocks * 4) { absmax in
-          wrong += quantizer.absmax(values, into: &absmax)
-          var target = packed.part(start / 2..<(start + count + 1) / 2)
-          quantizer.quantize(values, absmax: absmax.bytes, into: &target)
-        }
+      let blocks = parts.run(of: rows).count.dividedRoundingUp(by: parts.quantizer.blockSize)
+      try workspace.lend(blocks * 4) { maxima in
+        try parts.fill(rows, into: &packed, maxima: &maxima, workspace)
       }
-      if wrong > 0 { try reader.refuse(run, workspace) }
     }
+  }
+
+  /// Codes, and the maxima they are made with.
+  private func fill(
+    _ rows: Range<Int>, into packed: inout MutableRawSpan, maxima: inout MutableRawSpan,
+    _ workspace: Workspace
+  ) throws {
+    let run = run(of: rows)
+    let size = quantizer.blockSize
+    var wrong = 0
+    try reader.read(run, workspace) { start, values in
+      let count = values.byteCount / 4
+      let blocks = start / size..<(start + count).dividedRoundingUp(by: size)
+      var absmax = maxima.part(blocks.lowerBound * 4..<blocks.upperBound * 4)
+      wrong += quantizer.absmax(values, into: &absmax)
+      var target = packed.part(start / 2..<(start + count + 1) / 2)
+      quantizer.quantize(values, absmax: absmax.bytes, into: &target)
+    }
+    if wrong > 0 { try reader.refuse(run, workspace) }
   }
 
   private func maxima() throws -> EncodedPart {

@@ -17,23 +17,41 @@ struct Int8Parts {
     quantizer = Int8Rows(rules: quantization.rules)
   }
 
-  func parts() throws -> [EncodedPart] {
+  func parts() throws -> QuantizedParts {
     let (parts, columns) = (self, weight.shape[1])
-    return try [
-      EncodedPart("\(module).weight", .i8, [weight.shape[0], columns]) { rows, codes, workspace in
-        try parts.readRows(rows, workspace) { row, halves, most in
-          var target = codes.part(row * columns..<(row + 1) * columns)
-          parts.quantizer.quantize(halves, absmax: most, into: &target)
-        }
-      },
-      EncodedPart("\(module).SCB", .f32, [weight.shape[0]]) { rows, maxima, workspace in
-        try parts.readRows(rows, workspace) { row, _, most in
-          maxima.set(most.bitPattern, at: row)
-        }
-      },
-      // 0 stands for rows.
-      EncodedPart(constant: "\(module).weight_format", .u8, [], [0]),
-    ]
+    let codes = try EncodedPart(
+      "\(module).weight", .i8, [weight.shape[0], columns]
+    ) { rows, codes, workspace in
+      try workspace.lend(rows.count * 4) { maxima in
+        try parts.fill(rows, into: &codes, maxima: &maxima, workspace)
+      }
+    }
+    let maxima = try EncodedPart("\(module).SCB", .f32, [weight.shape[0]]) {
+      rows, maxima, workspace in
+      try parts.readRows(rows, workspace) { row, _, most in
+        maxima.set(most.bitPattern, at: row)
+      }
+    }
+    let companion = Companion(part: maxima) { rows in
+      rows.lowerBound * 4..<rows.upperBound * 4
+    } make: {
+      try parts.fill($0, into: &$1, maxima: &$2, $3)
+    }
+    // 0 stands for rows.
+    let format = try EncodedPart(constant: "\(module).weight_format", .u8, [], [0])
+    return QuantizedParts(weight: codes, companion: companion, others: [format])
+  }
+
+  private func fill(
+    _ rows: Range<Int>, into codes: inout MutableRawSpan, maxima: inout MutableRawSpan,
+    _ workspace: Workspace
+  ) throws {
+    let columns = weight.shape[1]
+    try readRows(rows, workspace) { row, halves, most in
+      maxima.set(most.bitPattern, at: row)
+      var target = codes.part(row * columns..<(row + 1) * columns)
+      quantizer.quantize(halves, absmax: most, into: &target)
+    }
   }
 
   /// Calls `body` with rows as float16 and their largest magnitudes.

@@ -15,12 +15,20 @@ struct QuantizedTensors {
     try quantization.check()
     let modules = try LinearModules(of: source, quantization)
     let weights = modules.weights
-    let made = Gathered<[EncodedPart]>(count: weights.count)
+    let made = Gathered<QuantizedParts>(count: weights.count)
     try parallelBands(weights.count, threads: threads) { index, workspace in
       made.set(try Self.parts(of: weights[index], quantization, workspace), at: index)
     }
-    let packed = zip(weights, made.values).flatMap { weight, parts in
-      parts.map { ConversionPlan.Output(info: $0.info, recipe: .quantize($0, from: weight)) }
+    let packed = zip(weights, made.values).flatMap { weight, parts -> [ConversionPlan.Output] in
+      let others = parts.others + [parts.companion?.part].compactMap(\.self)
+      return [
+        ConversionPlan.Output(
+          info: parts.weight.info,
+          recipe: .quantize(parts.weight, from: weight, with: parts.companion))
+      ]
+        + others.map {
+          ConversionPlan.Output(info: $0.info, recipe: .quantize($0, from: weight, with: nil))
+        }
     }
     let taken = Set(weights.map(\.name))
     let kept = source.denseTensors.filter { !taken.contains($0.name) }
@@ -37,7 +45,7 @@ struct QuantizedTensors {
 
   private static func parts(
     of weight: Tensor, _ quantization: Quantization, _ workspace: Workspace
-  ) throws -> [EncodedPart] {
+  ) throws -> QuantizedParts {
     guard let kind = quantization.method.kind else {
       return try Int8Parts(weight, quantization).parts()
     }

@@ -4,7 +4,7 @@ internal import TensorCore
 /// Reads runs of a dense weight as float32, a tile at a time so that what is read stays in the cache.
 struct WeightReader: Sendable {
   /// Numbers of a tile: a multiple of every block size.
-  static let tile = 8192
+  static let tile = 4096
 
   let weight: Tensor
   let allowsNonFinite: Bool
