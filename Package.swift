@@ -41,7 +41,8 @@ let package = Package(
     room("Kernels", sees: ["TensorCore", "CKernels"]),
     room("Containers", sees: ["TensorCore"]),
     room("Codecs", sees: ["TensorCore", "Kernels"]),
-    room("Checkpoints", sees: ["TensorCore", "Kernels", "Containers", "Codecs"]),
+    room("Quantizers", sees: ["TensorCore", "Kernels"]),
+    room("Checkpoints", sees: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
     .executableTarget(
       name: "nibble",
       dependencies: [
@@ -53,7 +54,8 @@ let package = Package(
     tests("TensorCore"),
     tests("Kernels"),
     tests("Containers"),
+    tests("Quantizers", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
-    tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs"]),
+    tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
   ]
 )

@@ -19,6 +19,8 @@ void ck_fill_avx2_bytes(ck_kernels *table);
 void ck_fill_avx2_floats(ck_kernels *table);
 void ck_fill_avx2_nibbles(ck_kernels *table);
 void ck_fill_sha_sha256(ck_kernels *table);
+void ck_fill_plain_blockwise(ck_kernels *table);
+void ck_fill_avx2_blockwise(ck_kernels *table);
 
 // FIPS 180-4, 4.2.2.
 extern const uint32_t sha256_constants[64];
@@ -70,6 +72,31 @@ size_t plain_count_differences(const void *a, const void *b, size_t count);
 void plain_shift(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
 void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
 void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
+
+// What block_nibbles is given, word for word.
+typedef struct nibble_rule {
+  float thresholds[15], floor;
+  uint8_t codes[17];
+} nibble_rule;
+
+static inline nibble_rule load_rule(const void *from) {
+  nibble_rule rule;
+  memcpy(&rule, from, 64 + 17);
+  return rule;
+}
+
+// One block, as block_absmax and block_nibbles take several.
+float plain_absmax(const uint8_t *values, size_t count, int *is_finite);
+void plain_nibbles(const nibble_rule *rule, float factor, const uint8_t *values, uint8_t *packed,
+                   size_t count);
+uint8_t plain_byte(const uint8_t *thresholds, float x);
+uint16_t plain_f16_absmax(const void *values, size_t count);
+void plain_f16_to_s8(const void *values, void *codes, size_t count, float factor);
+
+// What a block is multiplied by.
+static inline float block_factor(float absmax, float floor) {
+  return 1.0f / (absmax < floor ? floor : absmax);
+}
 
 // The running state of `statistics`: one accumulator for each of the eight lanes.
 typedef struct statistics_lanes {

@@ -16,6 +16,7 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_floats(table);
   ck_fill_plain_nibbles(table);
   ck_fill_plain_sha256(table);
+  ck_fill_plain_blockwise(table);
 }
 
 #if defined(__x86_64__)
@@ -26,6 +27,7 @@ static void fill_avx2(ck_kernels *table) {
   ck_fill_avx2_bytes(table);
   ck_fill_avx2_floats(table);
   ck_fill_avx2_nibbles(table);
+  ck_fill_avx2_blockwise(table);
   // Some processors with AVX2 are older than these instructions.
   if (__builtin_cpu_supports("sha")) ck_fill_sha_sha256(table);
 }

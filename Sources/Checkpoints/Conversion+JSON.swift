@@ -5,7 +5,13 @@ import TensorCore
 
 extension ConversionPlan {
   public var json: JSON {
-    [
+    var object = fields
+    object["quantized"] = quantized?.json
+    return .object(object)
+  }
+
+  private var fields: JSONObject {
+    JSONObject([
       "source": .string(source.path),
       "to": .string(options.target.name),
       "assume_version": options.assumeVersion.map { .string($0.rawValue) } ?? .null,
@@ -25,7 +31,7 @@ extension ConversionPlan {
       "left_behind": .array(
         sideFiles.left.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
       "configs": .strings(configs.map(\.name)),
-    ]
+    ])
   }
 }
 
@@ -65,6 +71,7 @@ extension ConversionPlan.Output {
       case .copy(let tensor): ("copied", tensor.name)
       case .encode(_, let layer): ("encoded", layer.name)
       case .pad: ("padded", info.name)
+      case .quantize(_, let weight, _): ("quantized", weight.name)
       }
     return [
       "name": .string(info.name), "dtype": .string(info.dtype.rawValue),
@@ -76,7 +83,13 @@ extension ConversionPlan.Output {
 
 extension ConversionReport {
   public var json: JSON {
-    [
+    var object = fields
+    object["quantized"] = quantized?.json
+    return .object(object)
+  }
+
+  private var fields: JSONObject {
+    JSONObject([
       "output": .string(path), "to": .string(target.name), "lossless": .bool(isLossless),
       "codes": .integer(codes), "scales": .integer(scales), "zeros": .integer(zeros),
       "differing": .integer(
@@ -85,6 +98,6 @@ extension ConversionReport {
       "padding": padding.map(\.json) ?? .null, "requantized": .array(errors.map(\.json)),
       "layers": .array(layers.map(\.json)),
       "manifest_seconds": manifestSeconds.map(JSON.real) ?? .null,
-    ]
+    ])
   }
 }

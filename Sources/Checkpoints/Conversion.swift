@@ -16,6 +16,8 @@ public struct ConversionReport: Sendable {
   public let carriedTensors: Int
   /// What was padded for tensor parallelism, if that was asked for.
   public let padding: RankPadding?
+  /// What was quantized; nil where nothing was.
+  public let quantized: QuantizedSummary?
   public let byteCount: Int
   /// When all was written and reading it back began.
   public let proofBegan: ContinuousClock.Instant
@@ -24,6 +26,7 @@ public struct ConversionReport: Sendable {
 
   /// Whether every weight is what it was: nothing was rounded anew, or to a dense type.
   public var isLossless: Bool {
+    if quantized != nil { return false }
     if case .dense(let type) = target { return type == .f32 && errors.isEmpty }
     return errors.isEmpty
   }
@@ -141,6 +144,7 @@ extension ConversionPlan {
     case .layout: results = try proveLayers(in: output, progress)
     case .dense: results = try proveParts(of: output, progress)
     case .asIs: results = []
+    case .quantized: results = try proveQuantized(in: output, progress)
     }
     let padded = try provePadded(in: output)
     if let wrong = (results + padded).first(where: { !$0.isEqual }) {
@@ -151,7 +155,8 @@ extension ConversionPlan {
     let errors = try RequantizationError.measure(layers, threads: options.threads)
     return ConversionReport(
       path: path, target: options.target, layers: results, changes: layers, errors: errors,
-      carriedTensors: carried, padding: padding, byteCount: shards.totalSize, proofBegan: began)
+      carriedTensors: carried, padding: padding, quantized: quantized,
+      byteCount: shards.totalSize, proofBegan: began)
   }
 
   /// Opens every layer of the output and compares it with the form that was meant for it.
@@ -183,6 +188,17 @@ extension ConversionPlan {
       if case .pad(let part) = output.recipe { (part.info.name, part) } else { nil }
     }
     return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
+  }
+
+  /// What was rounded is rounded once more and compared.
+  private func proveQuantized(
+    in output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) throws -> [LayerComparison] {
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      if case .quantize(let part, _, _) = output.recipe { (part.info.name, part) } else { nil }
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads)
+      .run(progress: progress)
   }
 
   /// Tensors that are copied.

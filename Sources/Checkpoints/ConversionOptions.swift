@@ -9,6 +9,8 @@ public struct ConversionOptions: Sendable {
     case layout(any Codec)
     case dense(DType)
     case asIs
+    /// Dense weights in fewer bits, rounded anew.
+    case quantized(Quantization)
 
     /// The name users type after `--to`.
     public var name: String {
@@ -16,6 +18,7 @@ public struct ConversionOptions: Sendable {
       case .layout(let codec): codec.name
       case .dense: "dense"
       case .asIs: "as-is"
+      case .quantized(let quantization): quantization.method.rawValue
       }
     }
   }
@@ -63,14 +66,28 @@ public struct ConversionOptions: Sendable {
   var json: JSONObject {
     var type: JSON = .null
     if case .dense(let dtype) = target { type = .string(dtype.rawValue) }
-    return JSONObject([
+    var object = JSONObject([
       "target": .string(target.name), "dtype": type,
       "group_size": groupSize.map { .integer($0) } ?? .null,
       "assume_zeros": assumeZeros.map { .string($0.rawValue) } ?? .null,
       "allow_requantize": .bool(allowsRequantize), "max_shard_bytes": .integer(maxShardBytes),
     ])
+    if case .quantized(let quantization) = target {
+      object["quantization"] = .object(quantization.json)
+    }
+    return object
   }
 
   /// All names a target may have.
   public static var targetNames: [String] { Codecs.writable.map(\.name) + ["dense"] }
+}
+
+extension ConversionOptions.Target {
+  /// Whether matrices may get zeros behind them on the way.
+  var canPad: Bool {
+    switch self {
+    case .layout, .dense: true
+    case .asIs, .quantized: false
+    }
+  }
 }

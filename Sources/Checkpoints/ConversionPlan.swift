@@ -14,6 +14,8 @@ public struct ConversionPlan: Sendable {
     case encode(EncodedPart, layer: any PackedLayer)
     /// A dense tensor with zeros behind its rows or columns.
     case pad(EncodedPart)
+    /// Made from a dense weight by rounding.
+    case quantize(EncodedPart, from: Tensor, with: Companion?)
   }
 
   /// One output tensor.
@@ -37,6 +39,9 @@ public struct ConversionPlan: Sendable {
   /// The config the output will have, without its dialect; nil where it has no quantization.
   public let scheme: Scheme?
 
+  /// What is quantized; nil where nothing is.
+  public let quantized: QuantizedSummary?
+
   /// What the user should know of the source, or of how it was taken.
   public let warnings: [Finding]
 
@@ -47,18 +52,19 @@ public struct ConversionPlan: Sendable {
   /// source is not in order.
   public init(_ source: Checkpoint, _ options: ConversionOptions) throws {
     try SourceCheck(source: source, options: options).run()
-    warnings = try VersionCheck(source: source, options: options).run()
+    var warnings = try VersionCheck(source: source, options: options).run()
     var opened = try source.layers.map {
       try source.open($0, assume: options.assumeZeros, version: options.assumeVersion)
     }
     try ZeroCheck(source: source, threads: options.threads).run(on: opened)
-    if case .asIs = options.target, options.padForRanks != nil {
+    if !options.target.canPad, options.padForRanks != nil {
       throw Failure(.usage, at: source.path, "tensors that stay as they are can't be padded")
     }
     let padding = try options.padForRanks.map { try RankPadding(source, ranks: $0) }
     if let padding { opened = try padding.padded(opened) }
     self.padding = padding
     let configs: [ConfigRewrite.File]
+    var quantized: QuantizedSummary?
     self.source = source
     self.options = options
     switch options.target {
@@ -85,7 +91,20 @@ public struct ConversionPlan: Sendable {
       configs = ConfigRewrite(unchanged: source.config).files
       scheme = source.config.scheme
       outputs = Self.sorted(try Self.carried(from: source.tensors.tensors, nil))
+    case .quantized(let quantization):
+      layers = []
+      let made = try QuantizedTensors(of: source, quantization, threads: options.threads)
+      configs =
+        ConfigRewrite(
+          source.config, quantization: made.config, habits: .withoutOwnConfigFile
+        ).files
+      scheme = nil
+      outputs = Self.sorted(made.outputs)
+      quantized = made.summary
+      warnings += made.findings
     }
+    self.quantized = quantized
+    self.warnings = warnings
     self.configs = padding?.rewritten(configs) ?? configs
     shards = try ShardLayout(
       tensors: outputs.map(\.info), metadata: Self.metadata(of: source, for: options.target),
@@ -165,7 +184,7 @@ public struct ConversionPlan: Sendable {
     let codec: (any Codec)? =
       switch target {
       case .layout(let codec): codec
-      case .dense: nil
+      case .dense, .quantized: nil
       case .asIs: source.config.scheme.flatMap { Codecs.named($0.layout) }
       }
     var kept = ["format": (codec?.habits ?? FileHabits()).metadataFormat]

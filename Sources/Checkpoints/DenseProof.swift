@@ -13,7 +13,7 @@ struct DenseProof {
   /// One comparison for each dense tensor; its "codes" are weights. Throws `io`.
   func run(progress: @escaping @Sendable (Int, Int) -> Void) throws -> [LayerComparison] {
     let tasks = parts.indices.flatMap { index in
-      let rows = parts[index].part.info.shape[0]
+      let rows = parts[index].part.rows
       let step = max(parts[index].part.alignment, rowsPerBand(parts[index].part))
       return stride(from: 0, to: rows, by: step).map { (index, $0..<min($0 + step, rows)) }
     }
@@ -33,7 +33,7 @@ struct DenseProof {
   }
 
   private func rowsPerBand(_ part: EncodedPart) -> Int {
-    let rowBytes = max(1, part.info.byteCount / max(1, part.info.shape[0]))
+    let rowBytes = max(1, part.info.byteCount / max(1, part.rows))
     return BandSize.turned / rowBytes / part.alignment * part.alignment
   }
 
@@ -43,7 +43,7 @@ struct DenseProof {
     guard let tensor = output.tensors[part.info.name] else {
       throw Failure(.differs, at: part.info.name, "the tensor is missing from the output")
     }
-    let rowBytes = part.info.byteCount / part.info.shape[0]
+    let rowBytes = part.info.byteCount / part.rows
     let size = part.info.dtype.bits / 8
     var result = LayerComparison(name: part.info.name)
     result.codes = rows.count * rowBytes / size

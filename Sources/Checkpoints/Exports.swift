@@ -2,4 +2,5 @@
 @_exported public import Codecs
 @_exported public import Containers
 @_exported public import Kernels
+@_exported public import Quantizers
 @_exported public import TensorCore

@@ -37,6 +37,21 @@ struct Pour {
     let recipe: ConversionPlan.Recipe
     /// How far into its tensor the band begins, from 0 to 1.
     let position: Double
+    /// What is written of another tensor in the same go.
+    var beside: Beside?
+  }
+
+  /// A run of bytes of a tensor that comes of making another.
+  private struct Beside: Sendable {
+    let place: Place
+    let byteCount: Int
+    let make: Companion.Make
+  }
+
+  /// Where in which file.
+  private struct Place: Sendable {
+    let target: Int
+    let offset: Int
   }
 
   /// Called with bytes written so far and in all, from any thread.
@@ -55,18 +70,19 @@ struct Pour {
     for job in jobs {
       let recipes = Dictionary(
         uniqueKeysWithValues: job.plan.outputs.map { ($0.info.name, $0.recipe) })
+      var placed: [(info: TensorInfo, place: Place)] = []
       for shard in job.plan.shards.shards where !isComplete(shard, in: job.folder) {
         let file = try job.folder.makeFile(shard.name)
         try file.reserve(shard.layout.byteCount)
         try file.write(shard.layout.header, at: 0)
-        for place in shard.layout.placements {
-          guard let recipe = recipes[place.info.name] else { continue }
-          bands += self.bands(of: place.info, recipe, at: place.offset, in: targets.count)
+        placed += shard.layout.placements.map {
+          ($0.info, Place(target: targets.count, offset: $0.offset))
         }
         targets.append(
           Target(
             file: file, byteCount: shard.layout.byteCount, sync: job.plan.options.sync))
       }
+      bands += self.bands(of: placed, recipes)
     }
     try pour(jobs.count > 1 ? Self.bySource(bands) : bands, into: targets)
     for job in jobs {
@@ -89,6 +105,7 @@ struct Pour {
       case .copy(let tensor): (tensor.name, band.position, band)
       case .encode(_, let layer): (layer.name, band.position, band)
       case .pad(let part): (part.info.name, band.position, band)
+      case .quantize(_, let weight, _): (weight.name, band.position, band)
       }
     }
     return keyed.sorted { ($0.name, $0.position) < ($1.name, $1.position) }.map(\.band)
@@ -96,20 +113,24 @@ struct Pour {
 
   private func pour(_ bands: [Band], into targets: [Target]) throws {
     var open = [Int](repeating: 0, count: targets.count)
-    for band in bands { open[band.target] += 1 }
+    for band in bands {
+      open[band.target] += 1
+      if let beside = band.beside { open[beside.place.target] += 1 }
+    }
     for (index, target) in targets.enumerated() where open[index] == 0 { try target.commit() }
     let left = Mutex(open)
     let done = Mutex(0)
     let total = bands.reduce(0) { $0 + $1.byteCount }
     try parallelBands(bands.count, threads: threads) { index, workspace in
       let band = bands[index]
-      let target = targets[band.target]
-      try write(band, to: target.file, workspace)
-      let isLast = left.withLock { counts in
-        counts[band.target] -= 1
-        return counts[band.target] == 0
+      try write(band, to: targets, workspace)
+      for target in [band.target, band.beside?.place.target].compactMap(\.self) {
+        let isLast = left.withLock { counts in
+          counts[target] -= 1
+          return counts[target] == 0
+        }
+        if isLast { try targets[target].commit() }
       }
-      if isLast { try target.commit() }
       let bytes = done.withLock { sum in
         sum += band.byteCount
         return sum
@@ -118,7 +139,17 @@ struct Pour {
     }
   }
 
-  private func write(_ band: Band, to file: OutputFile, _ workspace: Workspace) throws {
+  private func write(_ band: Band, to targets: [Target], _ workspace: Workspace) throws {
+    let file = targets[band.target].file
+    if let beside = band.beside {
+      return try workspace.lend(band.byteCount) { bytes in
+        try workspace.lend(beside.byteCount) { others in
+          try beside.make(band.range, &bytes, &others, workspace)
+          try file.write(bytes.bytes, at: band.offset)
+          try targets[beside.place.target].file.write(others.bytes, at: beside.place.offset)
+        }
+      }
+    }
     switch band.recipe {
     case .copy(let tensor):
       let start = tensor.offset + band.range.lowerBound
@@ -129,12 +160,44 @@ struct Pour {
         try tensor.read(into: &bytes, at: band.range.lowerBound)
         try file.write(bytes.bytes, at: band.offset)
       }
-    case .encode(let part, _), .pad(let part):
+    case .encode(let part, _), .pad(let part), .quantize(let part, _, _):
       try workspace.lend(band.byteCount) { bytes in
         try part.make(band.range, &bytes, workspace)
         try file.write(bytes.bytes, at: band.offset)
       }
     }
+  }
+
+  /// Tensors that come of making others have no bands of their own where both are being written.
+  private func bands(
+    of placed: [(info: TensorInfo, place: Place)], _ recipes: [String: ConversionPlan.Recipe]
+  ) -> [Band] {
+    let places = Dictionary(uniqueKeysWithValues: placed.map { ($0.info.name, $0.place) })
+    var bands: [Band] = []
+    var made: Set<String> = []
+    for (info, place) in placed {
+      guard let recipe = recipes[info.name] else { continue }
+      var own = self.bands(of: info, recipe, at: place.offset, in: place.target)
+      if case .quantize(_, _, let companion?) = recipe, let other = places[companion.part.info.name]
+      {
+        made.insert(companion.part.info.name)
+        for index in own.indices { own[index].beside = Self.beside(own[index], companion, other) }
+      }
+      bands += own
+    }
+    return bands.filter { band in
+      if case .quantize(let part, _, _) = band.recipe {
+        !made.contains(part.info.name)
+      } else {
+        true
+      }
+    }
+  }
+
+  private static func beside(_ band: Band, _ companion: Companion, _ other: Place) -> Beside {
+    let bytes = companion.bytes(band.range)
+    let place = Place(target: other.target, offset: other.offset + bytes.lowerBound)
+    return Beside(place: place, byteCount: bytes.count, make: companion.make)
   }
 
   private func bands(
@@ -148,9 +211,10 @@ struct Pour {
     case .encode(let part, let layer):
       rows = info.shape.dimensions.first ?? 1
       step = Self.step(part, rowBytes: info.byteCount / rows, layer)
-    case .pad:
-      rows = info.shape[0]
-      step = max(1, BandSize.matched / max(1, info.byteCount / rows))
+    case .pad(let part), .quantize(let part, _, _):
+      rows = part.rows
+      let wanted = BandSize.matched / max(1, info.byteCount / rows)
+      step = max(wanted / part.alignment * part.alignment, part.alignment)
     }
     let rowBytes = info.byteCount / rows
     return stride(from: 0, to: rows, by: step).map { start in

@@ -11,6 +11,7 @@ struct SourceCheck {
   func run() throws {
     // Files that are only cut anew keep whatever they hold.
     if case .asIs = options.target { return }
+    if case .quantized = options.target { try checkDense() }
     let errors = source.findings.filter { $0.severity == .error }
     if let only = errors.first, errors.count == 1 || source.layers.isEmpty { throw only.failure }
     guard errors.isEmpty else {
@@ -24,12 +25,27 @@ struct SourceCheck {
     if let foreign = source.findings.first(where: { $0.failure.rule?.hasPrefix("REC-") == true }) {
       throw foreign.failure
     }
+    if case .quantized = options.target { return }
     guard !source.layers.isEmpty else {
       throw Failure(
         .unsupported, at: source.path, "there is no packed layer to convert",
         expected: "layers in \(Codecs.all.map(\.name).joined(separator: ", "))",
         found: source.config.method ?? "dense tensors",
         details: source.findings.map(\.failure.description))
+    }
+  }
+}
+
+extension SourceCheck {
+  /// Throws `unsupported` where the weights have been quantized before.
+  private func checkDense() throws {
+    let foreign = source.findings.first { $0.failure.rule?.hasPrefix("REC-") == true }
+    guard source.layers.isEmpty, source.config.method == nil, foreign == nil else {
+      throw Failure(
+        .unsupported, at: source.path, "the source is quantized already",
+        expected: "dense weights",
+        found: source.config.method ?? source.layers.first?.layout ?? "packed tensors",
+        rule: "BNB-50", remedy: "nibble dequantize writes dense weights")
     }
   }
 }

@@ -17,6 +17,8 @@ public struct EncodedPart: Sendable {
   /// What the user should know of how the part is written; nil where it is as always.
   public let note: String?
   public let make: Make
+  /// The length of the outermost axis, 1 of a scalar.
+  public var rows: Int { info.shape.rank > 0 ? info.shape[0] : 1 }
 
   public init(
     info: TensorInfo, alignment: Int, order: Order?, note: String? = nil, make: @escaping Make

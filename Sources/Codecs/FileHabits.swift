@@ -13,4 +13,11 @@ public struct FileHabits: Sendable {
   public var spellsWholeRows = true
 
   public init() {}
+
+  /// A config in `config.json` alone.
+  public static var withoutOwnConfigFile: FileHabits {
+    var habits = FileHabits()
+    habits.hasOwnConfigFile = false
+    return habits
+  }
 }

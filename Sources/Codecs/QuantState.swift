@@ -9,6 +9,8 @@ public struct QuantState: Sendable, Equatable {
     case nf4, fp4
 
     public var grid: Grid { self == .nf4 ? .nf4 : .fp4 }
+    /// The code of 0, with which the last half of a byte is filled where the codes are odd in number.
+    public var zeroCode: UInt8 { self == .nf4 ? 7 : 0 }
   }
 
   /// How block maxima are packed themselves (double quantization).

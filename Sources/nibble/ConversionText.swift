@@ -4,14 +4,17 @@ import Checkpoints
 enum ConversionText {
   static func plan(_ plan: ConversionPlan) -> String {
     var table = Table([.left, .left])
-    let from = plan.source.config.scheme?.summary ?? Words.plural(plan.layers.count, "packed layer")
+    let packed = Words.plural(plan.layers.count, "packed layer")
+    let from =
+      plan.quantized == nil ? plan.source.config.scheme?.summary ?? packed : "dense weights"
     table.add("from", from)
     switch plan.options.target {
     case .layout: table.add("to", plan.scheme?.summary ?? plan.options.target.name)
     case .dense(let type): table.add("to", "dense \(type) weights")
     case .asIs: table.add("to", "the same tensors in other files")
+    case .quantized: if let made = plan.quantized { table.add("to", summary(made)) }
     }
-    if !plan.layers.isEmpty { table.add("packed", packed(plan.layers)) }
+    if !plan.layers.isEmpty { table.add("packed", self.packed(plan.layers)) }
     for note in plan.notes { table.add("note", note) }
     let copied = plan.outputs.count { if case .copy = $0.recipe { true } else { false } }
     table.add(
@@ -22,6 +25,11 @@ enum ConversionText {
       table.add("writes", "\(file.name)  \(Words.bytes(file.layout.byteCount))")
     }
     return table.text()
+  }
+
+  private static func summary(_ made: QuantizedSummary) -> String {
+    "\(Words.plural(made.layers, "layer")) as \(made.method.rawValue), "
+      + "\(Words.fixed(made.bitsPerWeight, 3)) bits a weight"
   }
 
   private static func packed(_ layers: [FittedLayer]) -> String {
@@ -52,6 +60,9 @@ enum ConversionText {
           + "\(report.codes) weights read back, \(rounding). \(carried)"
       ]
     case .asIs: lines = ["\(path): \(carried)"]
+    case .quantized:
+      let made = report.quantized.map(summary) ?? ""
+      lines = ["\(path): \(made), read back: 0 numbers differ from those made. \(carried)"]
     }
     if let padding = report.padding { lines.append(padding.summary) }
     for change in report.changes.changes {

@@ -15,7 +15,8 @@ struct Nibble: ParsableCommand {
       """,
     version: Release.version,
     subcommands: [
-      Inspect.self, Convert.self, Dequantize.self, Reshard.self, Verify.self, Diff.self,
+      Inspect.self, Convert.self, Quantize.self, Dequantize.self, Reshard.self, Verify.self,
+      Diff.self,
       MakeManifest.self, Repair.self, Doctor.self, Bench.self,
     ])
 

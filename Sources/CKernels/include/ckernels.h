@@ -107,6 +107,31 @@ typedef struct ck_kernels {
   void (*sha256)(uint32_t *state, const void *blocks, size_t count);
 
   void (*statistics)(const void *values, size_t count, ck_statistics *result);
+
+  // Blockwise quantization. Values and absmax are f32, `block` > 0 values share one absmax, the last
+  // block may be partial.
+  //
+  // absmax [ceil(count/block)] of values [count], the largest magnitude but that of NaN. Returns the
+  // number of blocks that hold an infinity or NaN.
+  size_t (*block_absmax)(const void *values, size_t count, size_t block, void *absmax);
+  // values -> codes of 4 bits, two in a byte, the first in its high half; block is even. With x the
+  // value times 1/absmax (1/floor where the absmax is below the floor) the code is codes[r], r the
+  // number of thresholds below x, or codes[16] where x is NaN. An odd count ends in the code of
+  // a value of 0. The rule is thresholds f32 [15] ascending, floor f32, codes u8 [17].
+  void (*block_nibbles)(const void *values, const void *absmax, const void *rule, void *packed,
+                        size_t count, size_t block);
+  // values -> codes u8: the number of thresholds f32 [255], ascending, below value times 1/absmax.
+  void (*block_bytes)(const void *values, const void *absmax, const void *thresholds, void *codes,
+                      size_t count, size_t block);
+  // values -> codes u8: table u8 [65536] at (clamp(value times 1/absmax, -1, 1) + 1)/2*65535 + 1/2,
+  // cut off; 0 where that is NaN.
+  void (*block_lookup)(const void *values, const void *absmax, const void *table, void *codes,
+                       size_t count, size_t block);
+  // The largest magnitude of f16 values as its pattern without sign; above 0x7BFF one is infinite
+  // or NaN.
+  uint16_t (*f16_absmax)(const void *values, size_t count);
+  // f16 values times factor in f32 -> s8, nearest, ties to even, at most 127 in magnitude; NaN is 0.
+  void (*f16_to_s8)(const void *values, void *codes, size_t count, float factor);
 } ck_kernels;
 
 // The levels of this build from slowest to fastest: the number of those this processor can run,

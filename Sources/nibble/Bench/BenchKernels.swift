@@ -16,7 +16,7 @@ struct BenchKernels: ParsableCommand {
   @Option(help: "Counted runs of each kernel; each repeats the tile.")
   var runs = 15
 
-  private struct Row {
+  struct Row {
     let name: String
     let bytes: Int
     let body: (RawSpan, inout MutableRawSpan) -> Void
@@ -29,7 +29,7 @@ struct BenchKernels: ParsableCommand {
     source.withMutableBytes(count: source.count) { bytes in
       for index in 0..<bytes.byteCount { bytes.set(UInt8(random.next() & 3), at: index) }
     }
-    let rows = rows
+    let rows = try rows + Self.blockwise(codes)
     let repeats = 64
     let seconds = try Stopwatch.alternate(
       runs: runs, clock: .thread,

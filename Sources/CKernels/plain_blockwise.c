@@ -1,0 +1,123 @@
+#pragma STDC FP_CONTRACT OFF
+
+// Numbers to codes by the largest of their block, in portable C.
+
+#include <math.h>
+
+#include "kernels.h"
+
+float plain_absmax(const uint8_t *values, size_t count, int *is_finite) {
+  float most = 0;
+  *is_finite = 1;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t bits = load_u32(values + 4 * i) & 0x7FFFFFFF;
+    const float magnitude = fabsf(load_f32(values + 4 * i));
+    if (bits >= 0x7F800000) *is_finite = 0;
+    if (magnitude > most) most = magnitude;
+  }
+  return most;
+}
+
+static size_t plain_block_absmax(const void *values, size_t count, size_t block, void *absmax) {
+  const uint8_t *from = values;
+  uint8_t *to = absmax;
+  size_t wrong = 0;
+  for (size_t i = 0; i < count; i += block, to += 4) {
+    int is_finite;
+    store_f32(to, plain_absmax(from + 4 * i, smaller(block, count - i), &is_finite));
+    wrong += !is_finite;
+  }
+  return wrong;
+}
+
+static uint8_t nibble(const nibble_rule *rule, float x) {
+  if (isnan(x)) return rule->codes[16];
+  size_t rank = 0;
+  for (size_t i = 0; i < 15; i++) rank += x > rule->thresholds[i];
+  return rule->codes[rank];
+}
+
+void plain_nibbles(const nibble_rule *rule, float factor, const uint8_t *values, uint8_t *packed,
+                   size_t count) {
+  for (size_t i = 0; i < count; i += 2) {
+    const float first = load_f32(values + 4 * i);
+    const float second = i + 1 < count ? load_f32(values + 4 * i + 4) : 0;
+    packed[i / 2] = (uint8_t)(nibble(rule, first * factor) << 4 | nibble(rule, second * factor));
+  }
+}
+
+static void plain_block_nibbles(const void *values, const void *absmax, const void *rule,
+                                void *packed, size_t count, size_t block) {
+  const uint8_t *from = values, *most = absmax;
+  uint8_t *to = packed;
+  const nibble_rule known = load_rule(rule);
+  for (size_t i = 0; i < count; i += block, most += 4)
+    plain_nibbles(&known, block_factor(load_f32(most), known.floor), from + 4 * i, to + i / 2,
+                  smaller(block, count - i));
+}
+
+uint8_t plain_byte(const uint8_t *thresholds, float x) {
+  size_t rank = 0;
+  for (size_t step = 128; step > 0; step /= 2)
+    if (x > load_f32(thresholds + 4 * (rank + step - 1))) rank += step;
+  return (uint8_t)rank;
+}
+
+static void plain_block_bytes(const void *values, const void *absmax, const void *thresholds,
+                              void *codes, size_t count, size_t block) {
+  const uint8_t *from = values, *most = absmax;
+  uint8_t *to = codes;
+  for (size_t i = 0; i < count; most += 4) {
+    const float factor = block_factor(load_f32(most), 0);
+    const size_t end = i + smaller(block, count - i);
+    for (; i < end; i++) to[i] = plain_byte(thresholds, load_f32(from + 4 * i) * factor);
+  }
+}
+
+static uint8_t looked_up(const uint8_t *table, float x) {
+  if (isnan(x)) return 0;
+  const float held = x < -1 ? -1 : x > 1 ? 1 : x;
+  return table[(uint16_t)((held + 1) * 0.5f * 65535.0f + 0.5f)];
+}
+
+static void plain_block_lookup(const void *values, const void *absmax, const void *table,
+                               void *codes, size_t count, size_t block) {
+  const uint8_t *from = values, *most = absmax;
+  uint8_t *to = codes;
+  for (size_t i = 0; i < count; most += 4) {
+    const float factor = block_factor(load_f32(most), 0);
+    const size_t end = i + smaller(block, count - i);
+    for (; i < end; i++) to[i] = looked_up(table, load_f32(from + 4 * i) * factor);
+  }
+}
+
+uint16_t plain_f16_absmax(const void *values, size_t count) {
+  const uint8_t *from = values;
+  uint16_t most = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint16_t magnitude = load_u16(from + 2 * i) & 0x7FFF;
+    if (magnitude > most) most = magnitude;
+  }
+  return most;
+}
+
+void plain_f16_to_s8(const void *values, void *codes, size_t count, float factor) {
+  const uint8_t *from = values;
+  int8_t *to = codes;
+  for (size_t i = 0; i < count; i++) {
+    float value;
+    plain_f16_to_f32(from + 2 * i, &value, 1);
+    const float x = value * factor;
+    const float held = isnan(x) ? 0 : x < -127 ? -127 : x > 127 ? 127 : x;
+    to[i] = (int8_t)nearbyintf(held);
+  }
+}
+
+void ck_fill_plain_blockwise(ck_kernels *table) {
+  table->block_absmax = plain_block_absmax;
+  table->block_nibbles = plain_block_nibbles;
+  table->block_bytes = plain_block_bytes;
+  table->block_lookup = plain_block_lookup;
+  table->f16_absmax = plain_f16_absmax;
+  table->f16_to_s8 = plain_f16_to_s8;
+}
