@@ -33,12 +33,14 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CJSONC", pkgConfig: "json-c", providers: [.apt(["libjson-c-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CLinux"),
     .target(name: "CKernels"),
     room(
       "TensorCore", sees: ["CJSONC", "CLinux"],
       settings: [.enableExperimentalFeature("Lifetimes")]),
-    room("Kernels", sees: ["TensorCore", "CKernels"]),
+    room("Kernels", sees: ["TensorCore", "CKernels", "COpenBLAS"]),
     room("Containers", sees: ["TensorCore"]),
     room("Codecs", sees: ["TensorCore", "Kernels"]),
     room("Quantizers", sees: ["TensorCore", "Kernels"]),

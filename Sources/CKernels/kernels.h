@@ -21,6 +21,12 @@ void ck_fill_avx2_nibbles(ck_kernels *table);
 void ck_fill_sha_sha256(ck_kernels *table);
 void ck_fill_plain_blockwise(ck_kernels *table);
 void ck_fill_avx2_blockwise(ck_kernels *table);
+void ck_fill_plain_int8(ck_kernels *table);
+void ck_fill_plain_quantiles(ck_kernels *table);
+void ck_fill_avx2_int8(ck_kernels *table);
+void ck_fill_avx2_quantiles(ck_kernels *table);
+void ck_fill_avxvnni_int8(ck_kernels *table);
+void ck_fill_avx512vnni_int8(ck_kernels *table);
 
 // FIPS 180-4, 4.2.2.
 extern const uint32_t sha256_constants[64];
@@ -97,6 +103,25 @@ void plain_f16_to_s8(const void *values, void *codes, size_t count, float factor
 static inline float block_factor(float absmax, float floor) {
   return 1.0f / (absmax < floor ? floor : absmax);
 }
+
+void plain_key_histogram(const void *values, size_t count, uint32_t *bins);
+void plain_key_histogram_within(const void *values, size_t count, const uint16_t *slots,
+                                uint32_t *bins);
+void plain_key_histogram_last(const void *values, size_t count, const uint16_t *slots,
+                              const uint16_t *inner, uint32_t *bins);
+void plain_block_quantiles(const void *values, size_t count, const uint32_t *ranks,
+                           size_t rank_count, float *found, uint32_t *scratch);
+
+// Bins of equal width over the range of a block, so that each can be sorted alone.
+enum { quantile_bins = 4096 };
+// What a value's distance from the smallest one is multiplied by to give its bin; 0 where the
+// range has no width or overflows, and all values are one bin.
+float bin_scale(float low, float high);
+// The values of ascending ranks among keys whose bins grow with them. The scratch has 2*count
+// words.
+void quantiles_from_bins(const uint32_t *keys, const uint16_t *bins, size_t count,
+                         const uint32_t *ranks, size_t rank_count, float *found,
+                         uint32_t *scratch);
 
 // The running state of `statistics`: one accumulator for each of the eight lanes.
 typedef struct statistics_lanes {

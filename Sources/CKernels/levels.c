@@ -4,7 +4,7 @@
 
 #include "kernels.h"
 
-enum { level_limit = 2 };
+enum { level_limit = 4 };
 
 static ck_kernels tables[level_limit];
 static size_t table_count;
@@ -17,6 +17,8 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_nibbles(table);
   ck_fill_plain_sha256(table);
   ck_fill_plain_blockwise(table);
+  ck_fill_plain_int8(table);
+  ck_fill_plain_quantiles(table);
 }
 
 #if defined(__x86_64__)
@@ -28,8 +30,26 @@ static void fill_avx2(ck_kernels *table) {
   ck_fill_avx2_floats(table);
   ck_fill_avx2_nibbles(table);
   ck_fill_avx2_blockwise(table);
+  ck_fill_avx2_int8(table);
+  ck_fill_avx2_quantiles(table);
   // Some processors with AVX2 are older than these instructions.
   if (__builtin_cpu_supports("sha")) ck_fill_sha_sha256(table);
+}
+#endif
+
+#if defined(__x86_64__)
+// A level of its own for each way to multiply bytes, above AVX2.
+static void add_level(const char *name, void (*fill)(ck_kernels *)) {
+  ck_kernels *table = &tables[table_count];
+  *table = tables[table_count - 1];
+  table->name = name;
+  fill(table);
+  table_count++;
+}
+
+static int has_avx512vnni(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vnni");
 }
 #endif
 
@@ -42,6 +62,8 @@ __attribute__((constructor)) static void fill_tables(void) {
   tables[1] = tables[0];
   fill_avx2(&tables[1]);
   table_count = 2;
+  if (__builtin_cpu_supports("avxvnni")) add_level("avxvnni", ck_fill_avxvnni_int8);
+  if (has_avx512vnni()) add_level("avx512vnni", ck_fill_avx512vnni_int8);
 #endif
 }
 

@@ -132,7 +132,30 @@ typedef struct ck_kernels {
   uint16_t (*f16_absmax)(const void *values, size_t count);
   // f16 values times factor in f32 -> s8, nearest, ties to even, at most 127 in magnitude; NaN is 0.
   void (*f16_to_s8)(const void *values, void *codes, size_t count, float factor);
+
+  // a s8 [rows][depth], b s8 [columns][depth] -> sums of a*b over depth, modulo 2^32, s32 [rows]
+  // [columns] in rows `stride` apart. The scratch has ck_int8_scratch bytes.
+  void (*int8_product)(const void *a, size_t rows, const void *b, size_t columns, size_t depth,
+                       int32_t *sums, size_t stride, void *scratch);
+
+  // The key of an f32 grows with its value: all bits of a negative one and the sign of another
+  // flipped; every NaN has the largest key. Each adds to bins:
+  //   [65536], by the high 16 bits;
+  //   [slot][256], by bits 8...15, where slot = slots[high 16 bits];
+  //   [slot][256], by bits 0...7, where slot = inner[slots[high 16 bits]][bits 8...15], unless it
+  //   is 0xFFFF.
+  void (*key_histogram)(const void *values, size_t count, uint32_t *bins);
+  void (*key_histogram_within)(const void *values, size_t count, const uint16_t *slots,
+                               uint32_t *bins);
+  void (*key_histogram_last)(const void *values, size_t count, const uint16_t *slots,
+                             const uint16_t *inner, uint32_t *bins);
+  // The values of ascending ranks (0 the smallest) among 1...65535 f32 values; -0 comes before +0
+  // and NaN last. The scratch has 4*count words.
+  void (*block_quantiles)(const void *values, size_t count, const uint32_t *ranks,
+                          size_t rank_count, float *found, uint32_t *scratch);
 } ck_kernels;
+
+enum { ck_int8_scratch = (144 + 192) * 512 * 2 + 256 };
 
 // The levels of this build from slowest to fastest: the number of those this processor can run,
 // and the table of each of them (NULL beyond the last).
