@@ -3,15 +3,12 @@ public struct StateQuantizer: Sendable {
   private let map: [Float]
   private let keepsSign: Bool
   private let rules: OptimizerRules
-  /// For the CPU: a code for each of 65536 steps from −1 to 1.
-  private let steps: [UInt8]
 
   /// `keepsSign`: the CUDA kernels move a code of the first state that has lost its value's sign
   /// by one, so that a momentum never turns round. The CPU code does not.
   public init(map: [Float], keepsSign: Bool, rules: OptimizerRules) {
     precondition(map.count == 256)
     (self.map, self.keepsSign, self.rules) = (map, keepsSign, rules)
-    steps = rules == .cpu ? Self.steps(of: map) : []
   }
 
   /// The largest magnitude, NaN left out. O(values).
@@ -59,19 +56,21 @@ public struct StateQuantizer: Sendable {
     return value > 0 ? code &+ 1 : code &- 1
   }
 
+  /// The CPU code looks a step of 65536 from −1 to 1 up in a table, which holds for each the first
+  /// code whose upper midpoint does not lie below it: so 0, which falls between two steps, is not
+  /// code 127 of the signed map but 131.
   private func stepped(_ x: Float) -> UInt8 {
     guard !x.isNaN else { return 0 }
     let held = max(-1, min(1, x))
-    return steps[Int((held + 1) * 0.5 * 65535 + 0.5)]
-  }
-
-  /// For each step the first code whose upper midpoint does not lie below it.
-  private static func steps(of map: [Float]) -> [UInt8] {
+    let step = ((held + 1) * 0.5 * 65535 + 0.5).rounded(.down)
+    let place = step / 65535 * 2 - 1
     var code = 0
-    return (0...65535).map { step in
-      let x = Float(step) / 65535 * 2 - 1
-      while code < 255 && (map[code] + map[code + 1]) * 0.5 < x { code += 1 }
-      return UInt8(code)
+    var half = 128
+    while half > 0 {
+      let last = code + half - 1
+      if (map[last] + map[last + 1]) * 0.5 < place { code += half }
+      half /= 2
     }
+    return UInt8(code)
   }
 }
