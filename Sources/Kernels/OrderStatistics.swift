@@ -47,7 +47,7 @@ public enum OrderStatistics {
     return third.slots.map { slot in
       let last = third.bins[slot]
       let middle = second.bins[last / 256]
-      let key = first.bins[middle / 256] << 16 | middle % 256 << 8 | last % 256
+      let key = first.bins[middle / 256] << 16 | (middle % 256) << 8 | last % 256
       return value(ofKey: UInt32(key))
     }
   }

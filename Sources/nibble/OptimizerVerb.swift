@@ -1,9 +1,6 @@
 import ArgumentParser
 import Checkpoints
 
-extension OptimizerConversion.Target: ExpressibleByArgument {}
-extension OptimizerRules: ExpressibleByArgument {}
-
 struct OptimizerVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "optimizer",

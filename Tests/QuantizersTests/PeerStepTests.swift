@@ -88,3 +88,10 @@ extension SHA256 {
 
   static func digest(of values: [Float]) -> [UInt8] { digest(of: bytes(of: values)) }
 }
+
+/// The SHA-256 of values, in hexadecimal.
+enum SHA256Text {
+  static func of(_ values: [Float]) -> String {
+    SHA256.digest(of: values).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+}

@@ -1,0 +1,5 @@
+public import ArgumentParser
+public import Checkpoints
+
+extension OptimizerConversion.Target: ExpressibleByArgument {}
+extension OptimizerRules: ExpressibleByArgument {}
