@@ -51,6 +51,8 @@ struct BenchKernels: ParsableCommand {
         Words.fixed(Stopwatch.ratio(rate, to: rates[0]), 2))
     }
     Terminal.print(table.text())
+    try BenchProducts(runs: runs).run()
+    try BenchQuantiles(runs: min(runs, 5)).run()
   }
 
   private var rows: [Row] {
