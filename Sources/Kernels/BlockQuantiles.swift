@@ -52,7 +52,9 @@ public enum BlockQuantiles {
       var scratch = [UInt32](repeating: 0, count: size * 4)
       for block in blocks {
         let start = block * size * 4
-        guard let address = unsafe source.bytes.baseAddress.map({ unsafe $0 + start }) else { return }
+        guard let address = unsafe source.bytes.baseAddress.map({ unsafe $0 + start }) else {
+          return
+        }
         // SAFETY: the block is inside of the values; the scratch has four words for each of them.
         unsafe level.kernels.pointee.block_quantiles(
           address, size, ranks, ranks.count, &found, &scratch)

@@ -92,7 +92,8 @@ public enum Quantiles {
       let low = Double(byRank[Int(place)] ?? 0)
       let high = Double(byRank[Int(place) + 1] ?? 0)
       let part = place - place.rounded(.down)
-      return part == 0 ? low : part < 0.5 ? low + (high - low) * part : high - (high - low) * (1 - part)
+      return part == 0
+        ? low : part < 0.5 ? low + (high - low) * part : high - (high - low) * (1 - part)
     }
   }
 

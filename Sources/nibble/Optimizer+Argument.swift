@@ -2,4 +2,3 @@ public import ArgumentParser
 public import Checkpoints
 
 extension OptimizerConversion.Target: ExpressibleByArgument {}
-extension OptimizerRules: ExpressibleByArgument {}

@@ -26,7 +26,7 @@ struct OptimizerVerb: ParsableCommand {
   var keep32bit: [String] = []
 
   @Option(help: "Follow the peer's CUDA kernels or its CPU code where they differ: cuda or cpu.")
-  var bnbRules: OptimizerRules = .cuda
+  var bnbRules: PeerRules = .cuda
 
   @Flag(help: "Replace an existing file at the output.")
   var force = false
@@ -57,11 +57,13 @@ struct OptimizerVerb: ParsableCommand {
     try conversion.write(to: output, force: force, sync: !noSync, threads: threads)
     if json {
       return Terminal.print(
-        JSON.object(JSONObject([
-          "output": .string(output), "to": .string(to.rawValue),
-          "converted": .strings(conversion.converted.map(\.text)),
-          "kept": .strings(conversion.kept.map(\.text)),
-        ])).text(indent: 2))
+        JSON.object(
+          JSONObject([
+            "output": .string(output), "to": .string(to.rawValue),
+            "converted": .strings(conversion.converted.map(\.text)),
+            "kept": .strings(conversion.kept.map(\.text)),
+          ])
+        ).text(indent: 2))
     }
     for name in conversion.kept {
       Terminal.print("\(name.text.escapedForDisplay): stays in 32 bits")
@@ -74,10 +76,12 @@ struct OptimizerVerb: ParsableCommand {
     let reports = try states.entries.map { try StateReport($0) }
     if json {
       return Terminal.print(
-        JSON.object(JSONObject([
-          "path": .string(states.path), "parameters": .array(reports.map(\.json)),
-          "other_tensors": .strings(states.others.map(\.name)),
-        ])).text(indent: 2))
+        JSON.object(
+          JSONObject([
+            "path": .string(states.path), "parameters": .array(reports.map(\.json)),
+            "other_tensors": .strings(states.others.map(\.name)),
+          ])
+        ).text(indent: 2))
     }
     var table = Table([.left, .left, .right, .right, .right, .left, .right, .right])
     table.add("parameter", "state", "values", "bits", "block", "range", "codes", "not finite")

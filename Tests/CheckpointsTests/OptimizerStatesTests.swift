@@ -50,7 +50,9 @@ struct OptimizerStatesTests {
       let failure = #expect(throws: Failure.self) {
         for entry in try OptimizerStates(opening: path).entries { _ = try StateReport(entry) }
       }
-      #expect(failure?.rule == Fixtures.rule(of: path), "\(path.fileName): \(String(describing: failure))")
+      #expect(
+        failure?.rule == Fixtures.rule(of: path), "\(path.fileName): \(String(describing: failure))"
+      )
     }
   }
 
@@ -71,7 +73,8 @@ struct OptimizerStatesTests {
         let expected = codes.indices.map { index in
           map[Int(codes[index])] * scales[index / entry.count * blocks + index % entry.count / 256]
         }
-        #expect(mismatch(after["\(entry.name.text).state\(key)"] ?? [], expected, by: .sameBits) == nil)
+        #expect(
+          mismatch(after["\(entry.name.text).state\(key)"] ?? [], expected, by: .sameBits) == nil)
         #expect(after["\(entry.name.text).absmax\(key)"] == nil)
       }
     }
@@ -100,7 +103,8 @@ struct OptimizerStatesTests {
     }
     // The same codes again.
     let again = folder.path("again.safetensors")
-    try OptimizerConversion(OptimizerStates(opening: back), to: .bits8).write(to: again, sync: false)
+    try OptimizerConversion(OptimizerStates(opening: back), to: .bits8).write(
+      to: again, sync: false)
     #expect(try values(again)["state.0.state1"]?.count == 4100)
   }
 
@@ -126,13 +130,14 @@ struct OptimizerStatesTests {
     let file = try OutputFile(path: folder.path("a.safetensors"))
     let stream = try SafetensorsStream(to: file, names: ["x.state1", "x.state2"])
     for (name, shape, part) in [
-      ("x.state1", [2, count], values[..<(2 * count)]), ("x.state2", [count], values[(2 * count)...]),
+      ("x.state1", [2, count], values[..<(2 * count)]),
+      ("x.state2", [count], values[(2 * count)...]),
     ] {
       let info = TensorInfo(name: name, dtype: .f32, shape: try #require(Shape(shape)))
       try stream.append(try #require(info), bytes: Array(part).rawSpan)
     }
     try stream.finish(sync: false)
-    for rules in OptimizerRules.allCases {
+    for rules in PeerRules.allCases {
       let states = try OptimizerStates(opening: folder.path("a.safetensors"))
       let small = folder.path("\(rules)8")
       try OptimizerConversion(states, to: .bits8, rules: rules).write(to: small, sync: false)
@@ -140,7 +145,8 @@ struct OptimizerStatesTests {
       try OptimizerConversion(coded, to: .bits32, rules: rules)
         .write(to: folder.path("\(rules)32"), sync: false)
       let back = try self.values(folder.path("\(rules)32"))
-      #expect(mismatch(back["x.state1"] ?? [], Array(values[..<(2 * count)]), by: .within(0.02)) == nil)
+      #expect(
+        mismatch(back["x.state1"] ?? [], Array(values[..<(2 * count)]), by: .within(0.02)) == nil)
     }
   }
 

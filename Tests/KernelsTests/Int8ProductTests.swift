@@ -25,7 +25,8 @@ struct Int8ProductTests {
     (0..<rows * columns).map { index in
       let (row, column) = (index / columns, index % columns)
       return (0..<depth).reduce(Int32(0)) { sum, k in
-        sum + Int32(Int8(bitPattern: a[row * depth + k])) * Int32(Int8(bitPattern: b[column * depth + k]))
+        sum + Int32(Int8(bitPattern: a[row * depth + k]))
+          * Int32(Int8(bitPattern: b[column * depth + k]))
       }
     }
   }

@@ -7,7 +7,9 @@ import Testing
 struct OrderStatisticsTests {
   /// In the order of the keys: NaN last, −0 before +0.
   static func sorted(_ values: [Float]) -> [Float] {
-    let numbers = values.filter { !$0.isNaN }.sorted { $0.isTotallyOrdered(belowOrEqualTo: $1) && $0.bitPattern != $1.bitPattern }
+    let numbers = values.filter { !$0.isNaN }.sorted {
+      $0.isTotallyOrdered(belowOrEqualTo: $1) && $0.bitPattern != $1.bitPattern
+    }
     return numbers + values.filter(\.isNaN)
   }
 
@@ -54,7 +56,9 @@ struct OrderStatisticsTests {
         _ = fenced(bytes(of: values), count: 0) { bytes, _ in
           let found = BlockQuantiles.mean(of: bytes, size: size, ranks: ranks, on: level)
           let expected = ranks.map { sorted[$0] }
-          #expect(mismatch(found.map { Float($0) }, expected.map { $0 == 0 ? 0 : $0 }, by: .sameBitsOrNaN) == nil, "\(size)")
+          #expect(
+            mismatch(found.map { Float($0) }, expected.map { $0 == 0 ? 0 : $0 }, by: .sameBitsOrNaN)
+              == nil, "\(size)")
         }
       }
     }
@@ -65,7 +69,8 @@ struct OrderStatisticsTests {
     var random = SplitMix64(seed: 0x53)
     let values = (0..<16 * 700 + 5).map { _ in Float.random(in: -1...1, using: &random) }
     let one = BlockQuantiles.mean(of: values.rawSpan, size: 16, ranks: [0, 7, 15], threads: 1)
-    #expect(one == BlockQuantiles.mean(of: values.rawSpan, size: 16, ranks: [0, 7, 15], threads: 3))
+    #expect(
+      one == BlockQuantiles.mean(of: values.rawSpan, size: 16, ranks: [0, 7, 15], threads: 3))
     var sums = [0.0, 0, 0]
     for block in 0..<700 {
       let sorted = values[block * 16..<block * 16 + 16].sorted()

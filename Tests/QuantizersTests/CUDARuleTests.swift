@@ -69,7 +69,9 @@ struct CUDARuleTests {
     }
     for index in 0..<count {
       #expect(abs(Double(parameters[index]) - wide[index]) <= 2e-5, "\(index)")
-      #expect(abs(Double(state.first[index]) - formulas[index].first) <= 1e-5 * (1 + abs(formulas[index].first)))
+      #expect(
+        abs(Double(state.first[index]) - formulas[index].first) <= 1e-5
+          * (1 + abs(formulas[index].first)))
     }
   }
 
@@ -97,7 +99,9 @@ struct CUDARuleTests {
         // Half of the widest gap of the map, 1/64 of the scale, and the move that keeps the sign.
         try #require(abs(Double(after.first[index]) - formula.first) <= absmax / 64, "step \(step)")
         try #require(after.first[index] * Float(formula.first) >= 0)
-        try #require(abs(Double(parameters[index]) - expected) <= 1e-5 * (1 + abs(expected)), "step \(step) \(index)")
+        try #require(
+          abs(Double(parameters[index]) - expected) <= 1e-5 * (1 + abs(expected)),
+          "step \(step) \(index)")
       }
     }
   }
@@ -191,11 +195,14 @@ struct CUDARuleTests {
     for (optimizer, most) in [
       (Optimizer.lars(learningRate: 1, momentum: 0), Float(0.02)), (.lamb, 1),
     ] {
-      for rules in OptimizerRules.allCases {
+      for rules in PeerRules.allCases {
         var parameters: [Float] = [0.03, 0.04]
         var state = DenseOptimizerState(count: 2, method: optimizer.method)
         optimizer.step(&parameters, gradients: [30, 40], state: &state, rules: rules)
-        let moved = ((0.03 - parameters[0]) * (0.03 - parameters[0]) + (0.04 - parameters[1]) * (0.04 - parameters[1])).squareRoot()
+        let moved =
+          ((0.03 - parameters[0]) * (0.03 - parameters[0]) + (0.04 - parameters[1])
+            * (0.04 - parameters[1]))
+          .squareRoot()
         #expect(moved <= most * 0.05 * 1.001, "\(optimizer.name) \(rules) \(moved)")
       }
     }

@@ -31,7 +31,9 @@ struct QuantilesTests {
     let same = try Quantiles.interpolated(values.rawSpan, at: [0.25, 0.25, 0.2501])
     #expect(same[0] == same[1] && same[1] < same[2])
     #expect(throws: Failure.self) { try Quantiles.interpolated(values.rawSpan, at: [0.5, 0.4]) }
-    #expect(throws: Failure.self) { try Quantiles.estimate([Float](repeating: 0, count: 255).rawSpan) }
+    #expect(throws: Failure.self) {
+      try Quantiles.estimate([Float](repeating: 0, count: 255).rawSpan)
+    }
     #expect(throws: Failure.self) {
       try Quantiles.estimate([Float](repeating: .nan, count: 256).rawSpan)
     }

@@ -17,12 +17,12 @@ public struct OptimizerConversion: Sendable {
   /// ones of a file of 8-bit states, where an override has been at work.
   public let kept: [OptimizerName]
   private let states: OptimizerStates
-  private let rules: OptimizerRules
+  private let rules: PeerRules
 
   /// `keeps32` names parameters that stay in 32 bits, as `StableEmbedding` and `Embedding` register
   /// for their weights. Nothing is read beyond the header.
   public init(
-    _ states: OptimizerStates, to target: Target, rules: OptimizerRules = .cuda,
+    _ states: OptimizerStates, to target: Target, rules: PeerRules = .cuda,
     keeps32: (String) -> Bool = { _ in false }
   ) {
     (self.states, self.target, self.rules) = (states, target, rules)

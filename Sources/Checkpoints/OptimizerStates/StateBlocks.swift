@@ -10,12 +10,13 @@ struct StateBlocks: Sendable {
   let block: Int
   let map: [Float]
   let scales: [Float]
-  private let rules: OptimizerRules
+  private let rules: PeerRules
 
   /// Reads scales and map. Throws `malformed` where one is no number (BNBO-8).
-  init(_ entry: OptimizerEntry, _ key: String, rules: OptimizerRules) throws {
+  init(_ entry: OptimizerEntry, _ key: String, rules: PeerRules) throws {
     guard let state = entry.parts[key], let block = entry.block,
-      let map = entry.parts["qmap" + key.suffix(1)], let scales = entry.parts["absmax" + key.suffix(1)]
+      let map = entry.parts["qmap" + key.suffix(1)],
+      let scales = entry.parts["absmax" + key.suffix(1)]
     else { preconditionFailure("the entry was checked") }
     (self.state, self.block, self.rules) = (state, block, rules)
     (count, stacks) = (entry.count, entry.stacks(of: key))
@@ -29,7 +30,8 @@ struct StateBlocks: Sendable {
     let values = (0..<tensor.shape.count).map { bytes.float32(at: $0) }
     if let index = values.firstIndex(where: { !isFine($0) }) {
       throw Failure(
-        .malformed, at: "\(tensor.place), element \(index)", "a scale or a map value is out of range",
+        .malformed, at: "\(tensor.place), element \(index)",
+        "a scale or a map value is out of range",
         expected: "a finite number; scales >= 0, maps within -1 … 1", found: "\(values[index])",
         rule: "BNBO-8")
     }
@@ -39,7 +41,7 @@ struct StateBlocks: Sendable {
   /// Where the scale of a block is: the CUDA kernels look for those of a second stack at
   /// ⌊count/block⌋, one place early unless blocks divide the count (BNBO-9).
   static func scaleIndex(
-    _ index: Int, stack: Int, count: Int, block: Int, rules: OptimizerRules
+    _ index: Int, stack: Int, count: Int, block: Int, rules: PeerRules
   ) -> Int {
     guard stack == 1 else { return index }
     return index + (rules == .cuda ? count / block : count.dividedRoundingUp(by: block))

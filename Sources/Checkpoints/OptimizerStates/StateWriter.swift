@@ -9,7 +9,7 @@ struct StateWriter {
   let entry: OptimizerEntry
   let file: OutputFile
   let stream: SafetensorsStream
-  let rules: OptimizerRules
+  let rules: PeerRules
   let threads: Int
 
   func copy(_ tensor: Tensor) throws { try Self.copy(tensor, to: file, stream) }

@@ -21,8 +21,8 @@ public struct MixedProduct: Equatable, Sendable {
   ///
   /// Throws `usage` where shapes do not fit, `cannotRepresent` where a value is not finite in f16.
   public init(
-    _ input: [Float], weights: Int8Rows, threshold: Float = 6, bias: [Float]? = nil,
-    type: ParameterType = .f16, rules: OptimizerRules = .cuda, threads: Int = Processor.cores,
+    _ input: [Float], weights: Int8Matrix, threshold: Float = 6, bias: [Float]? = nil,
+    type: ParameterType = .f16, rules: PeerRules = .cuda, threads: Int = Processor.cores,
     on level: Processor.Level = .best
   ) throws(Failure) {
     let depth = weights.columns
@@ -34,7 +34,7 @@ public struct MixedProduct: Equatable, Sendable {
         expected: "[n, \(depth)], at most \(Int8Product.maxDepth), bias [\(weights.rows)]",
         found: "\(input.count) values, bias \(bias?.count ?? weights.rows)")
     }
-    let tokens = try Int8Rows(quantizing: input, columns: depth, threshold: threshold)
+    let tokens = try Int8Matrix(quantizing: input, columns: depth, threshold: threshold)
     let sums = Self.sums(tokens, weights, threads: threads, on: level)
     let scaling = Scaling(type: type, rules: rules)
     var values = [Float](repeating: 0, count: tokens.rows * weights.rows)
@@ -60,7 +60,7 @@ public struct MixedProduct: Equatable, Sendable {
   }
 
   private static func sums(
-    _ tokens: Int8Rows, _ weights: Int8Rows, threads: Int, on level: Processor.Level
+    _ tokens: Int8Matrix, _ weights: Int8Matrix, threads: Int, on level: Processor.Level
   ) -> [Int32] {
     let count = tokens.rows * weights.rows
     var block = AlignedBytes(count: count * 4)
@@ -78,7 +78,7 @@ public struct MixedProduct: Equatable, Sendable {
 /// From sums of integers to values.
 private struct Scaling {
   let type: ParameterType
-  let rules: OptimizerRules
+  let rules: PeerRules
 
   func value(_ sum: Int32, token: Float, row: Float, bias: Float?) -> Float {
     switch rules {

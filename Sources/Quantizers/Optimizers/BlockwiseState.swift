@@ -32,7 +32,7 @@ public struct BlockwiseState: Equatable, Sendable {
   /// Values in 8 bits by the rules of the optimizers' own last step. O(values).
   public init(
     quantizing values: [Float], map: [Float], keepsSign: Bool, block: Int = standardBlock,
-    rules: OptimizerRules = .cuda
+    rules: PeerRules = .cuda
   ) {
     self.init(count: values.count, map: map, block: block)
     let quantizer = StateQuantizer(map: map, keepsSign: keepsSign, rules: rules)

@@ -12,7 +12,7 @@ extension Optimizer {
   /// Traps where the counts differ, the method's states are missing or blocks are not of 256.
   public func step(
     _ parameters: inout [Float], gradients: [Float], state: inout BlockwiseOptimizerState,
-    gradientScale: Float = 1, type: ParameterType = .f32, rules: OptimizerRules = .cuda
+    gradientScale: Float = 1, type: ParameterType = .f32, rules: PeerRules = .cuda
   ) {
     precondition(parameters.count == gradients.count && state.first.codes.count == gradients.count)
     precondition(method.hasSquares == (state.squares != nil))

@@ -10,7 +10,7 @@ extension Optimizer {
   /// Traps where the counts differ or the method's states are missing.
   public func step(
     _ parameters: inout [Float], gradients: [Float], state: inout DenseOptimizerState,
-    gradientScale: Float = 1, type: ParameterType = .f32, rules: OptimizerRules = .cuda
+    gradientScale: Float = 1, type: ParameterType = .f32, rules: PeerRules = .cuda
   ) {
     precondition(parameters.count == gradients.count && state.first.count == gradients.count)
     precondition(method.hasSquares == (state.squares != nil))
@@ -25,8 +25,10 @@ extension Optimizer {
     case .cuda:
       // The scaled gradient is stored in its own type again.
       let scaled = gradients.map { type.rounded(gradientScale * $0) }
-      CUDAStep(numbers: numbers, maxNorm: Float(maxUpdateNorm), parameterNorm: Float(norm), type: type)
-        .run(&parameters, scaled, &state)
+      CUDAStep(
+        numbers: numbers, maxNorm: Float(maxUpdateNorm), parameterNorm: Float(norm), type: type
+      )
+      .run(&parameters, scaled, &state)
     }
   }
 

@@ -17,7 +17,8 @@ public struct DenseOptimizerState: Equatable, Sendable {
   public init(count: Int, method: Optimizer.Method) {
     let zeros = [Float](repeating: 0, count: count)
     self.init(
-      first: zeros, slow: method == .ademamix ? zeros : nil, squares: method.hasSquares ? zeros : nil)
+      first: zeros, slow: method == .ademamix ? zeros : nil,
+      squares: method.hasSquares ? zeros : nil)
   }
 }
 
@@ -57,7 +58,7 @@ extension BlockwiseOptimizerState {
   /// 32-bit states in 8 bits, rounded as a step would. O(values).
   public init(
     quantizing state: DenseOptimizerState, block: Int = BlockwiseState.standardBlock,
-    rules: OptimizerRules = .cuda
+    rules: PeerRules = .cuda
   ) {
     func signed(_ values: [Float]) -> BlockwiseState {
       BlockwiseState(

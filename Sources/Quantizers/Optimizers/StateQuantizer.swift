@@ -2,11 +2,11 @@
 public struct StateQuantizer: Sendable {
   private let map: [Float]
   private let keepsSign: Bool
-  private let rules: OptimizerRules
+  private let rules: PeerRules
 
   /// `keepsSign`: the CUDA kernels move a code of the first state that has lost its value's sign
   /// by one, so that a momentum never turns round. The CPU code does not.
-  public init(map: [Float], keepsSign: Bool, rules: OptimizerRules) {
+  public init(map: [Float], keepsSign: Bool, rules: PeerRules) {
     precondition(map.count == 256)
     (self.map, self.keepsSign, self.rules) = (map, keepsSign, rules)
   }

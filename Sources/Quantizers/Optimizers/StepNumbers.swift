@@ -29,7 +29,7 @@ struct StepNumbers {
 
   /// `step` is 1 for the first. The CPU code computes in f64 and rounds last, the kernels get
   /// f32 numbers and go on in f32.
-  init(_ optimizer: Optimizer, step: Int, rules: OptimizerRules) {
+  init(_ optimizer: Optimizer, step: Int, rules: PeerRules) {
     let current = optimizer.scheduled(at: step)
     method = current.method
     isFirst = step == 1

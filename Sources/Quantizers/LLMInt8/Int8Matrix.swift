@@ -1,7 +1,7 @@
 public import TensorCore
 
 /// A matrix of int8 with one scale for each row, and the columns that were left out of it.
-public struct Int8Rows: Equatable, Sendable {
+public struct Int8Matrix: Equatable, Sendable {
   public let rows: Int
   public let columns: Int
   /// [rows][columns], row-major.
