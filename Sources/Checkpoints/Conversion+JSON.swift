@@ -18,6 +18,7 @@ extension ConversionPlan {
       "assume_zeros": options.assumeZeros.map { .string($0.rawValue) } ?? .null,
       "scheme": scheme.map(\.json) ?? .null,
       "packed_layers": .array(layers.map(\.json)),
+      "written_dense": .strings(rest.map(\.name)),
       "packed_sources": .strings(packedSources),
       "notes": .strings(notes),
       "warnings": .array(warnings.map(\.json)),
@@ -55,6 +56,7 @@ extension FittedLayer.Change: CustomStringConvertible {
     case .splitGroups(let from, let to): "groups of \(from) split into \(to)"
     case .castScales(let types): "scales cast from \(types), exactly"
     case .restated: "scales restated for another rule of decoding, every weight the same"
+    case .recoveredZeros(0): "added terms read as whole zero points, exactly"
     case .recoveredZeros(let difference):
       "added terms read as whole zero points; weights move by at most \(difference)"
     case .padded(let rows, let columns):
@@ -96,6 +98,7 @@ extension ConversionReport {
         layers.reduce(0) { $0 + $1.differingCodes + $1.differingScales + $1.differingZeros }),
       "carried_tensors": .integer(carriedTensors), "bytes": .integer(byteCount),
       "padding": padding.map(\.json) ?? .null, "requantized": .array(errors.map(\.json)),
+      "written_dense": .strings(rest?.names ?? []),
       "layers": .array(layers.map(\.json)),
       "manifest_seconds": manifestSeconds.map(JSON.real) ?? .null,
     ])

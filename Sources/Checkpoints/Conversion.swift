@@ -10,6 +10,8 @@ public struct ConversionReport: Sendable {
   public let layers: [LayerComparison]
   /// What each layer needed to fit.
   public let changes: [FittedLayer]
+  /// Layers that the target can't hold and that were written dense, and the type of their weights.
+  public let rest: (names: [String], type: DType)?
   /// The error that rounding anew has added, for the layers it was asked for.
   public let errors: [RequantizationError]
   /// Tensors that were carried over, all of them compared byte for byte.
@@ -28,7 +30,7 @@ public struct ConversionReport: Sendable {
   public var isLossless: Bool {
     if quantized != nil { return false }
     if case .dense(let type) = target { return type == .f32 && errors.isEmpty }
-    return errors.isEmpty
+    return errors.isEmpty && (rest.map { $0.names.isEmpty || $0.type == .f32 } ?? true)
   }
 
   public var codes: Int { layers.reduce(0) { $0 + $1.codes } }
@@ -141,7 +143,7 @@ extension ConversionPlan {
     let carried = try proveCarried(in: output)
     let results: [LayerComparison]
     switch options.target {
-    case .layout: results = try proveLayers(in: output, progress)
+    case .layout: results = try proveLayers(in: output, progress) + proveRest(of: output)
     case .dense: results = try proveParts(of: output, progress)
     case .asIs: results = []
     case .quantized: results = try proveQuantized(in: output, progress)
@@ -154,7 +156,8 @@ extension ConversionPlan {
     }
     let errors = try RequantizationError.measure(layers, threads: options.threads)
     return ConversionReport(
-      path: path, target: options.target, layers: results, changes: layers, errors: errors,
+      path: path, target: options.target, layers: results, changes: layers,
+      rest: options.restType.map { (rest.map(\.name), $0) }, errors: errors,
       carriedTensors: carried, padding: padding, quantized: quantized,
       byteCount: shards.totalSize, proofBegan: began)
   }
@@ -181,6 +184,18 @@ extension ConversionPlan {
     }
     return try DenseProof(parts: parts, output: output, threads: options.threads)
       .run(progress: progress)
+  }
+
+  /// Layers that were written dense beside packed ones.
+  private func proveRest(of output: Checkpoint) throws -> [LayerComparison] {
+    let names = Set(rest.map(\.name))
+    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+      guard case .encode(let part, let layer) = output.recipe, names.contains(layer.name) else {
+        return nil
+      }
+      return (layer.name, part)
+    }
+    return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
   }
 
   private func provePadded(in output: Checkpoint) throws -> [LayerComparison] {

@@ -32,6 +32,8 @@ public struct ConversionOptions: Sendable {
   public var groupSize: Int?
   /// Whether layers the target can't hold are rounded anew. Adds error, which is reported.
   public var allowsRequantize = false
+  /// Layers that the target can't hold are written dense in this type; nil refuses them.
+  public var restType: DType?
   /// Pads MLPs with zeros so that each of this many ranks gets whole groups; nil leaves them.
   public var padForRanks: Int?
   public var encoding = EncodingOptions()
@@ -70,7 +72,9 @@ public struct ConversionOptions: Sendable {
       "target": .string(target.name), "dtype": type,
       "group_size": groupSize.map { .integer($0) } ?? .null,
       "assume_zeros": assumeZeros.map { .string($0.rawValue) } ?? .null,
-      "allow_requantize": .bool(allowsRequantize), "max_shard_bytes": .integer(maxShardBytes),
+      "allow_requantize": .bool(allowsRequantize),
+      "rest": restType.map { .string($0.rawValue) } ?? .null,
+      "max_shard_bytes": .integer(maxShardBytes),
     ])
     if case .quantized(let quantization) = target {
       object["quantization"] = .object(quantization.json)

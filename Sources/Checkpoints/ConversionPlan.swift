@@ -28,6 +28,8 @@ public struct ConversionPlan: Sendable {
   public let options: ConversionOptions
   /// Layers that are encoded anew, in the form the target takes; none where tensors stay as they are.
   public let layers: [FittedLayer]
+  /// Layers that the target can't hold, written dense on request.
+  public let rest: [any PackedLayer]
   /// Sorted by name.
   public let outputs: [Output]
   public let shards: ShardLayout
@@ -69,30 +71,34 @@ public struct ConversionPlan: Sendable {
     self.options = options
     switch options.target {
     case .layout(let codec):
-      layers = try Self.fit(opened, to: codec, source, options)
+      (layers, rest) = try Self.fit(opened, to: codec, source, options)
       let facts = try Self.facts(of: layers, threads: options.threads)
       let scheme = codec.completed(
-        TargetScheme(source: source, target: codec, facts: facts).scheme)
+        TargetScheme(source: source, target: codec, facts: facts, rest: rest).scheme)
       configs = try ConfigRewrite(
         source.config, quantization: codec.config(for: scheme), habits: codec.habits
       ).files
       self.scheme = scheme
-      outputs = try Self.outputs(of: source, layers, codec, options, padding)
+      let packed = try Self.outputs(of: layers, codec, options)
+      let dense = try Self.dense(rest, as: options.restType)
+      outputs = Self.sorted(
+        try Self.carried(from: source.denseTensors, padding) + packed + dense)
     case .dense(let type):
       layers = opened.map { FittedLayer(source: $0, fitted: $0, changes: []) }
+      rest = []
       configs = ConfigRewrite(source.config, denseType: type).files
       scheme = nil
-      let packed = try DenseParts(type: type).parts(of: opened).map {
-        Output(info: $0.part.info, recipe: .encode($0.part, layer: $0.layer))
-      }
+      let packed = try Self.dense(opened, as: type)
       outputs = Self.sorted(try Self.carried(from: source.denseTensors, padding) + packed)
     case .asIs:
       layers = []
+      rest = []
       configs = ConfigRewrite(unchanged: source.config).files
       scheme = source.config.scheme
       outputs = Self.sorted(try Self.carried(from: source.tensors.tensors, nil))
     case .quantized(let quantization):
       layers = []
+      rest = []
       let made = try QuantizedTensors(of: source, quantization, threads: options.threads)
       configs =
         ConfigRewrite(
@@ -115,22 +121,26 @@ public struct ConversionPlan: Sendable {
   private static func fit(
     _ layers: [any PackedLayer], to codec: any Codec, _ source: Checkpoint,
     _ options: ConversionOptions
-  ) throws -> [FittedLayer] {
+  ) throws -> (fitted: [FittedLayer], rest: [any PackedLayer]) {
     let fitter = LayerFitter(codec: codec, options: options)
     let results = Gathered<Result<FittedLayer, LayerRefusal>>(count: layers.count)
     try parallelBands(layers.count, threads: options.threads) { index, workspace in
       results.set(try fitter.fit(layers[index], workspace), at: index)
     }
+    var fitted: [FittedLayer] = []
     var refused: [LayerRefusal] = []
-    let fitted = results.values.compactMap { result -> FittedLayer? in
+    var rest: [any PackedLayer] = []
+    for (layer, result) in zip(layers, results.values) {
       switch result {
-      case .success(let layer): return layer
+      case .success(let layer): fitted.append(layer)
       case .failure(let refusal):
         refused.append(refusal)
-        return nil
+        rest.append(layer)
       }
     }
-    guard let first = refused.first else { return fitted }
+    guard let first = refused.first, options.restType == nil || fitted.isEmpty else {
+      return (fitted, rest)
+    }
     throw Failure(
       .cannotRepresent, at: source.path,
       "\(codec.name) can't hold \(refused.count) of \(layers.count) layers without changing them",
@@ -151,15 +161,22 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func outputs(
-    of source: Checkpoint, _ layers: [FittedLayer], _ codec: any Codec,
-    _ options: ConversionOptions, _ padding: RankPadding?
+    of layers: [FittedLayer], _ codec: any Codec, _ options: ConversionOptions
   ) throws -> [Output] {
-    let packed = try layers.flatMap { layer in
+    try layers.flatMap { layer in
       try codec.parts(of: layer.fitted, options: options.encoding).map {
         Output(info: $0.info, recipe: .encode($0, layer: layer.fitted))
       }
     }
-    return sorted(try carried(from: source.denseTensors, padding) + packed)
+  }
+
+  private static func dense(
+    _ layers: [any PackedLayer], as type: DType?
+  ) throws -> [Output] {
+    guard let type else { return [] }
+    return try DenseParts(type: type).parts(of: layers).map {
+      Output(info: $0.part.info, recipe: .encode($0.part, layer: $0.layer))
+    }
   }
 
   private static func carried(
@@ -211,7 +228,8 @@ public struct ConversionPlan: Sendable {
 
   /// Source tensors by what becomes of them: every one is copied or encoded.
   public var packedSources: [String] {
-    let names = layers.flatMap { $0.source.claim.parts.values.map(\.name) }
+    let all = layers.map(\.source) + rest
+    let names = all.flatMap { $0.claim.parts.values.map(\.name) }
     return Set(names).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 }

@@ -52,6 +52,7 @@ struct LayerFitter {
   func fit(
     _ layer: any PackedLayer, _ workspace: Workspace
   ) throws -> Result<FittedLayer, LayerRefusal> {
+    if let refusal = refusalOfEmbedding(layer) { return .failure(refusal) }
     var fitted = layer
     var changes = changes(of: layer)
     if let restated = try restated(layer, workspace) {
@@ -81,6 +82,17 @@ struct LayerFitter {
     }
     guard options.allowsRequantize else { return .failure(refusal) }
     return try requantize(layer, workspace).map { .success($0) } ?? .failure(refusal)
+  }
+
+  /// Loaders of most layouts take embeddings for dense, whatever lies beside them. What a checkpoint of
+  /// the same layout packs stays as it is.
+  private func refusalOfEmbedding(_ layer: any PackedLayer) -> LayerRefusal? {
+    guard !codec.packsEmbeddings, layer.claim.layout != codec.name,
+      LinearModules.isEmbedding(layer.name)
+    else { return nil }
+    let reason = Refusal(
+      "it is an embedding, which loaders of \(codec.name) take for dense", remedy: "--rest dense")
+    return LayerRefusal(name: layer.name, refusal: reason)
   }
 
   /// A layer that is multiplied with a factor without it, or one that the target stores with it.

@@ -8,6 +8,8 @@ struct TargetScheme {
   let source: Checkpoint
   let target: any Codec
   let facts: [LayerFacts]
+  /// Packed layers that are written dense.
+  var rest: [any PackedLayer] = []
 
   var scheme: Scheme {
     let settings = settingsByLayer
@@ -17,7 +19,7 @@ struct TargetScheme {
     }
     return Scheme(
       layout: target.name, defaults: defaults, overrides: exceptions + denseModules,
-      quantizesHead: source.layers.contains { $0.name.split(separator: ".").last == "lm_head" },
+      quantizesHead: facts.contains { $0.name.split(separator: ".").last == "lm_head" },
       writer: "nibble:\(Release.version)", quantizer: quantizer)
   }
 
@@ -68,11 +70,8 @@ struct TargetScheme {
   /// take every linear layer for packed that no rule leaves out.
   private var denseModules: [Scheme.Override] {
     var overrides: [Scheme.Override] = []
-    for tensor in source.denseTensors {
-      guard tensor.shape.rank == 2, tensor.dtype.isFloat, tensor.name.hasSuffix(".weight") else {
-        continue
-      }
-      let module = String(tensor.name.dropLast(".weight".count))
+    for name in denseMatrices where name.hasSuffix(".weight") {
+      let module = String(name.dropLast(".weight".count))
       guard isExact || ConfigReview.kind(of: module) != module else { continue }
       let override = Scheme.Override(isExact ? .exactly(module) : pattern(forDense: module), nil)
       if !overrides.contains(override) { overrides.append(override) }
@@ -80,12 +79,18 @@ struct TargetScheme {
     return overrides
   }
 
+  /// Names of the output's dense matrices.
+  private var denseMatrices: [String] {
+    source.denseTensors.filter { $0.shape.rank == 2 && $0.dtype.isFloat }.map(\.name)
+      + rest.map(\.claim.dense.name)
+  }
+
   /// The module's name inside its block, `mlp.gate`, where that speaks of no packed layer: AutoAWQ
   /// looks for it in names that begin at the block. Otherwise the whole name.
   private func pattern(forDense module: String) -> ModulePattern {
     let parts = module.split(separator: ".")
     let name = parts.drop { Int($0) == nil }.dropFirst().joined(separator: ".")
-    let isAmbiguous = name.isEmpty || source.layers.contains { $0.name.contains(name) }
+    let isAmbiguous = name.isEmpty || facts.contains { $0.name.contains(name) }
     return isAmbiguous ? .exactly(module) : .contains(name)
   }
 }

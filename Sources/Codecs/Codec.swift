@@ -18,6 +18,8 @@ public protocol Codec: Sendable {
   var dialects: [String] { get }
   /// Whether its configs say of each layer which parts it has, and leave out every dense one.
   var describesEachLayer: Bool { get }
+  /// Whether its loaders look for packed embeddings as well as packed linear layers.
+  var packsEmbeddings: Bool { get }
   /// What its loaders expect of the files around the tensors.
   var habits: FileHabits { get }
   /// Modules that may be stored in this layout, by the names of their tensors alone.
@@ -67,6 +69,7 @@ extension Codec {
   public var scaleRule: String { "GPTQ-8" }
   public var dialects: [String] { [name] }
   public var describesEachLayer: Bool { false }
+  public var packsEmbeddings: Bool { false }
   public var habits: FileHabits { FileHabits() }
   public var scaleTypes: [DType] { [.f16, .bf16] }
   public func splitGroupSize(for form: QuantizedForm) -> Int? { nil }

@@ -13,6 +13,7 @@ public struct MLX: Codec {
   public init() {}
 
   /// MLX-22 and MLX-23.
+  public var packsEmbeddings: Bool { true }
   public var habits: FileHabits {
     var habits = FileHabits()
     habits.metadataFormat = "mlx"

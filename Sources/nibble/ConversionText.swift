@@ -15,6 +15,9 @@ enum ConversionText {
     case .quantized: if let made = plan.quantized { table.add("to", summary(made)) }
     }
     if !plan.layers.isEmpty { table.add("packed", self.packed(plan.layers)) }
+    if let type = plan.options.restType, !plan.rest.isEmpty {
+      table.add("dense", rest(plan.rest.map(\.name), type))
+    }
     for note in plan.notes { table.add("note", note) }
     let copied = plan.outputs.count { if case .copy = $0.recipe { true } else { false } }
     table.add(
@@ -27,6 +30,12 @@ enum ConversionText {
     return table.text()
   }
 
+  private static func rest(_ names: [String], _ type: DType) -> String {
+    let rounding = type == .f32 ? "exact" : "each weight rounded once to \(type)"
+    let list = names.map(\.escapedForDisplay).joined(separator: ", ")
+    return "\(Words.plural(names.count, "layer")) written dense, \(rounding): \(list)"
+  }
+
   private static func summary(_ made: QuantizedSummary) -> String {
     "\(Words.plural(made.layers, "layer")) as \(made.method.rawValue), "
       + "\(Words.fixed(made.bitsPerWeight, 3)) bits a weight"
@@ -35,7 +44,12 @@ enum ConversionText {
   private static func packed(_ layers: [FittedLayer]) -> String {
     let requantized = layers.count(where: \.isRequantized)
     let changes = layers.changes.map(\.description).sorted()
-    let kept = "\(Words.plural(layers.count - requantized, "layer")) re-encoded, no number changes"
+    let moves = layers.changes.contains {
+      if case .recoveredZeros(let difference) = $0 { difference > 0 } else { false }
+    }
+    let kept =
+      "\(Words.plural(layers.count - requantized, "layer")) re-encoded"
+      + (moves ? "" : ", no number changes")
     let list = changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"
     return requantized == 0 ? kept + list : "\(kept); \(requantized) rounded anew\(list)"
   }
@@ -64,6 +78,7 @@ enum ConversionText {
       let made = report.quantized.map(summary) ?? ""
       lines = ["\(path): \(made), read back: 0 numbers differ from those made. \(carried)"]
     }
+    if let left = report.rest, !left.names.isEmpty { lines.append(rest(left.names, left.type)) }
     if let padding = report.padding { lines.append(padding.summary) }
     for change in report.changes.changes {
       if case .recoveredZeros = change { lines.append(change.description) }

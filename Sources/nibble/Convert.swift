@@ -32,6 +32,11 @@ struct Convert: ParsableCommand {
       valueName: "ranks"))
   var padForTp: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write layers dense that the target can't hold, such as embeddings.", valueName: "dense"))
+  var rest: Rest?
+
   @Flag(help: "Round layers anew that the target can't hold; the error this adds is reported.")
   var allowRequantize = false
 
@@ -44,6 +49,7 @@ struct Convert: ParsableCommand {
   @OptionGroup var output: OutputArguments
 
   enum MLXScales: String, ExpressibleByArgument { case auto, f16 }
+  enum Rest: String, ExpressibleByArgument { case dense }
 
   func validate() throws {
     try output.check()
@@ -69,6 +75,7 @@ struct Convert: ParsableCommand {
     options.groupSize = groupSize
     options.padForRanks = padForTp
     options.allowsRequantize = allowRequantize
+    options.restType = rest.map { _ in type }
     options.encoding.allowsFloat32Scales = mlxScales == .auto
     return output.options(options)
   }

@@ -26,6 +26,11 @@ struct LinearModules {
   ]
   /// Linear layers of a class of their own, which the peer passes over.
   private static let ownClassTypes: Set<String> = ["falcon", "falcon_mamba", "mamba", "jamba"]
+  /// Whether a module of that path is an embedding, by the last part of its name.
+  static func isEmbedding(_ module: String) -> Bool {
+    module.split(separator: ".").last.map { embeddingNames.contains(String($0)) } ?? false
+  }
+
   private static let embeddingNames: Set<String> = [
     "embed_tokens", "embed_positions", "embed_in", "wte", "wpe", "word_embeddings",
     "position_embeddings", "token_type_embeddings", "embeddings", "embedding", "tok_embeddings",
