@@ -98,6 +98,11 @@ INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows
   memset(block, 0, sizeof block);
   for (size_t r = 0; r < rows; r += side) {
     const size_t height = smaller(side, rows - r);
+    // Rows far apart are on pages of their own, where no line is fetched ahead.
+    if (stride != columns)
+      for (size_t next = r + side; next < smaller(r + 2 * side, rows); next++)
+        for (size_t byte = 0; byte < columns * size; byte += line)
+          __builtin_prefetch(from + next * stride * size + byte);
     for (size_t c = 0; c < columns; c += side) {
       const size_t width = smaller(side, columns - c);
       copy_rows(from + (r * stride + c) * size, stride * size, block, line, height,
