@@ -1,5 +1,5 @@
 internal import CKernels
-public import TensorCore
+internal import TensorCore
 
 /// Elements taken apart into planes of their bytes, and put together again. Plane j holds byte j of
 /// every element, 0 the lowest. `turned` elements are rotated left by one bit before they are taken

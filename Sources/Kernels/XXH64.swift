@@ -1,5 +1,5 @@
 internal import CKernels
-public import TensorCore
+internal import TensorCore
 
 /// XXH64 with seed 0, a fast checksum against accidents, not against intent (xxHash specification).
 public enum XXH64 {

@@ -1,6 +1,6 @@
 internal import CZstd
 internal import Synchronization
-public import TensorCore
+internal import TensorCore
 
 /// Frames of zstd (RFC 8878), each with its content size, without dictionary and checksum.
 public enum Zstd {
@@ -47,8 +47,8 @@ public enum Zstd {
       var header = ZSTD_frameHeader()
       guard let start = bytes.baseAddress,
         unsafe ZSTD_getFrameHeader(&header, start, bytes.count) == 0,
-        unsafe header.frameType == ZSTD_frame, header.dictID == 0,
-        unsafe header.frameContentSize <= UInt64(Int.max),
+        header.frameType == ZSTD_frame, header.dictID == 0,
+        header.frameContentSize <= UInt64(Int.max),
         unsafe ZSTD_findFrameCompressedSize(start, bytes.count) == bytes.count
       else { return nil }
       return Int(header.frameContentSize)
