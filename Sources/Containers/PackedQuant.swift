@@ -9,8 +9,9 @@ public enum PackedQuant {
   static let footerBytes = 96
   static let headMagic: [UInt8] = [0x89, 0x50, 0x51, 0x55, 0x41, 0x4E, 0x54, 0x0A]
   static let endMagic: [UInt8] = [0x50, 0x51, 0x45, 0x4E, 0x44, 0x0D, 0x0A, 0x1A]
-  /// Raw pieces begin at multiples of this.
+  /// Raw pieces of at least `alignedBytes` begin at multiples of this.
   static let alignment = 64
+  static let alignedBytes = 4096
   /// Restored bytes of a chunk that is written, as near as the transform allows.
   public static let chunkBytes = 1 << 20
 

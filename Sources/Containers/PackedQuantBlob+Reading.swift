@@ -101,7 +101,8 @@ extension PackedQuantDirectory.Piece {
 
   /// Where the piece begins when what is before it ends at `position`; nil on overflow.
   func start(from position: Int) -> Int? {
-    encoding == .raw ? position.roundedUp(toMultipleOf: PackedQuant.alignment) : position
+    encoding == .raw && stored >= PackedQuant.alignedBytes
+      ? position.roundedUp(toMultipleOf: PackedQuant.alignment) : position
   }
 
   func end(from position: Int) -> Int? { start(from: position)?.adding(stored) }

@@ -1,38 +1,62 @@
 internal import Kernels
+internal import Synchronization
 internal import TensorCore
 
+/// Memory for chunks on their way into a container, used again and again.
+final class StoredChunkPool: Sendable {
+  /// One block, owned by one chunk at a time.
+  final class Block: @unchecked Sendable {
+    var bytes: AlignedBytes
+    init(count: Int) { bytes = AlignedBytes(count: count) }
+  }
+
+  private let idle = Mutex<[Block]>([])
+
+  func take(_ count: Int) -> Block {
+    let block = idle.withLock { $0.popLast() }
+    return block.flatMap { $0.bytes.count >= count ? $0 : nil } ?? Block(count: count)
+  }
+
+  func put(_ block: Block) { idle.withLock { $0.append(block) } }
+}
+
 /// A chunk on its way into a container: what its pieces are, before it is known where they go.
-final class StoredChunk: @unchecked Sendable {
+final class StoredChunk: Sendable {
   let pieces: [PackedQuantDirectory.Piece]
   let digest: [UInt8]
   /// The pieces without padding, one behind the other.
-  private let bytes: AlignedBytes
-  private let count: Int
+  private let block: StoredChunkPool.Block
+  private let pool: StoredChunkPool
 
   /// Takes `chunk` apart and stores its streams. O(bytes).
   init(
     _ chunk: RawSpan, _ transform: PackedTransform, _ coder: PackedQuantPieces,
-    _ workspace: Workspace
+    _ pool: StoredChunkPool, _ workspace: Workspace
   ) {
     let length = transform.streamBytes(of: chunk.byteCount)
     let streams = transform.streams
-    var stored = AlignedBytes(count: (streams - 1) * length + Zstd.bound(length) + length)
+    let block = pool.take((streams - 1) * length + Zstd.bound(length))
     var pieces: [PackedQuantDirectory.Piece] = []
     var end = 0
     workspace.lend(streams * length) { apart in
       transform.split(chunk, into: &apart, workspace)
-      var target = stored.mutableBytes
-      for stream in 0..<streams {
-        var room = target.part(end..<target.byteCount)
-        let piece = coder.store(apart.bytes.part(stream * length..<(stream + 1) * length), into: &room)
-        pieces.append(piece)
-        end += piece.stored
+      block.bytes.withMutableBytes(count: block.bytes.count) { target in
+        for stream in 0..<streams {
+          var room = target.part(end..<target.byteCount)
+          let bytes = apart.bytes.part(stream * length..<(stream + 1) * length)
+          let piece = coder.store(bytes, into: &room)
+          pieces.append(piece)
+          end += piece.stored
+        }
       }
     }
     self.pieces = pieces
     digest = PackedQuantDigest.chunk(chunk)
-    bytes = stored
-    count = end
+    (self.block, self.pool) = (block, pool)
+  }
+
+  deinit {
+    pool.put(block)
   }
 
   /// The bytes of the region that begins at `start`.
@@ -51,7 +75,7 @@ final class StoredChunk: @unchecked Sendable {
         let begin = piece.start(from: to) ?? to
         for padding in to..<begin { region.set(UInt8(0), at: padding - start) }
         var part = region.part(begin - start..<begin - start + piece.stored)
-        bytes.withBytes { part.copy(from: $0.part(from..<from + piece.stored)) }
+        block.bytes.withBytes { part.copy(from: $0.part(from..<from + piece.stored)) }
         from += piece.stored
         to = begin + piece.stored
       }

@@ -66,7 +66,8 @@ public struct PackedQuantDirectory: Sendable, Equatable {
         chunks.allSatisfy({ $0.pieces[0].encoding == .raw })
       else { return nil }
       // Only the first region can hold padding: whole chunks keep the alignment.
-      return last.region.upperBound - byteCount..<last.region.upperBound
+      let start = last.region.upperBound - byteCount
+      return start % PackedQuant.alignment == 0 ? start..<last.region.upperBound : nil
     }
   }
 

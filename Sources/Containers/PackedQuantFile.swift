@@ -1,4 +1,4 @@
-internal import Kernels
+public import Kernels
 internal import Synchronization
 public import TensorCore
 
@@ -83,6 +83,18 @@ public final class PackedQuantFile: Sendable {
         chunk.copy(from..<from + count, into: &part)
       }
       done += count
+    }
+  }
+
+  /// Fills `bytes` with a whole blob, such as a tensor, on several threads: every chunk straight to
+  /// its place. Throws `malformed` with a PQ rule, `io`. Traps where `bytes` has another size.
+  public func read(
+    into bytes: inout MutableRawSpan, file: Int, blob: Int, threads: Int = Processor.cores
+  ) throws {
+    let entry = directory.files[file].blobs[blob]
+    precondition(bytes.byteCount == entry.byteCount)
+    try parallelFor(partsOf: &bytes, size: entry.chunkBytes, threads: threads) { chunk, part in
+      try withWorkspace { try expand(Key(file: file, blob: blob, chunk: chunk), into: &part, $0) }
     }
   }
 

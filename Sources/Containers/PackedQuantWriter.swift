@@ -20,6 +20,7 @@ public struct PackedQuantWriter: Sendable {
   private let writer: String
   private let coder: PackedQuantPieces
   private let threads: Int
+  private let pool = StoredChunkPool()
 
   /// Throws `cannotRepresent` where a path or a name is not fit for a container, `usage` where the
   /// level is none.
@@ -75,7 +76,7 @@ public struct PackedQuantWriter: Sendable {
     let source = sources[task.file]
     return try workspace.lend(task.range.count) { bytes in
       try source.source.read(into: &bytes, at: task.range.lowerBound)
-      return StoredChunk(bytes.bytes, source.blobs[task.blob].transform, coder, workspace)
+      return StoredChunk(bytes.bytes, source.blobs[task.blob].transform, coder, pool, workspace)
     }
   }
 

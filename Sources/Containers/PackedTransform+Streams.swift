@@ -8,15 +8,6 @@ extension PackedTransform {
   ) {
     switch self {
     case .bytes: streams.copy(from: chunk)
-    case .planes(2, let turned):
-      // Both planes are written at once: one of them beside the streams, then moved.
-      let half = chunk.byteCount / 2
-      workspace.lend(half) { high in
-        var low = streams.part(0..<half)
-        Planes.split(chunk, turned: turned, low: &low, high: &high)
-        var target = streams.part(half..<2 * half)
-        target.copy(from: high.bytes)
-      }
     case .planes(let width, let turned):
       Planes.split(chunk, width: width, turned: turned, into: &streams)
     case .differences(let width):
@@ -36,11 +27,6 @@ extension PackedTransform {
   func merge(_ streams: RawSpan, into chunk: inout MutableRawSpan, _ workspace: Workspace) {
     switch self {
     case .bytes: chunk.copy(from: streams)
-    case .planes(2, let turned):
-      let half = chunk.byteCount / 2
-      Planes.merge(
-        low: streams.part(0..<half), high: streams.part(half..<2 * half), turned: turned,
-        into: &chunk)
     case .planes(let width, let turned):
       Planes.merge(streams, width: width, turned: turned, into: &chunk)
     case .differences(let width):

@@ -5,23 +5,6 @@ internal import TensorCore
 /// every element, 0 the lowest. `turned` elements are rotated left by one bit before they are taken
 /// apart, which brings the exponents of bf16 and f32 into the highest byte. O(bytes).
 public enum Planes {
-  /// Two-byte elements into two planes of half the bytes each. Traps if the lengths do not fit.
-  public static func split(
-    _ elements: RawSpan, turned: Bool, low: inout MutableRawSpan, high: inout MutableRawSpan,
-    on level: Processor.Level = .best
-  ) {
-    let count = elements.byteCount / 2
-    precondition(elements.byteCount == 2 * count)
-    precondition(low.byteCount == count && high.byteCount == count)
-    // SAFETY: all lengths are as the kernel demands.
-    unsafe low.withUnsafeMutableBytes { low in
-      unsafe lend(elements, &high) { from, high in
-        guard let low = low.baseAddress else { return }
-        unsafe level.kernels.pointee.split_2(from, low, high, count, turned ? 1 : 0)
-      }
-    }
-  }
-
   /// Two planes of equal length into elements. Traps if the lengths do not fit.
   public static func merge(
     low: RawSpan, high: RawSpan, turned: Bool, into elements: inout MutableRawSpan,
@@ -35,7 +18,7 @@ public enum Planes {
     }
   }
 
-  /// Elements of 4 or 8 bytes into planes one behind the other. Eight-byte elements are not turned.
+  /// Elements of 2, 4 or 8 bytes into planes one behind the other. Eight-byte ones are not turned.
   /// Traps if the lengths do not fit.
   public static func split(
     _ elements: RawSpan, width: Int, turned: Bool, into planes: inout MutableRawSpan,
@@ -43,26 +26,36 @@ public enum Planes {
   ) {
     let count = elements.byteCount / width
     precondition(elements.byteCount == count * width && planes.byteCount == count * width)
-    precondition(width == 4 || width == 8 && !turned)
-    guard width == 4 else { return splitEights(elements, count, &planes) }
-    // SAFETY: all lengths are as the kernel demands.
+    precondition(width == 2 || width == 4 || width == 8 && !turned)
+    if width == 8 { return splitEights(elements, count, &planes) }
+    let turn: UInt32 = turned ? 1 : 0
+    // SAFETY: all lengths are as the kernels demand; the second plane begins at `count`.
     unsafe lend(elements, &planes) {
-      unsafe level.kernels.pointee.split_4($0, $1, count, count, turned ? 1 : 0)
+      if width == 2 {
+        unsafe level.kernels.pointee.split_2($0, $1, $1 + count, count, turn)
+      } else {
+        unsafe level.kernels.pointee.split_4($0, $1, count, count, turn)
+      }
     }
   }
 
-  /// Planes one behind the other into elements of 4 or 8 bytes. Traps if the lengths do not fit.
+  /// Planes one behind the other into elements of 2, 4 or 8 bytes. Traps if the lengths do not fit.
   public static func merge(
     _ planes: RawSpan, width: Int, turned: Bool, into elements: inout MutableRawSpan,
     on level: Processor.Level = .best
   ) {
     let count = elements.byteCount / width
     precondition(elements.byteCount == count * width && planes.byteCount == count * width)
-    precondition(width == 4 || width == 8 && !turned)
-    guard width == 4 else { return mergeEights(planes, count, &elements) }
-    // SAFETY: all lengths are as the kernel demands.
+    precondition(width == 2 || width == 4 || width == 8 && !turned)
+    if width == 8 { return mergeEights(planes, count, &elements) }
+    let turn: UInt32 = turned ? 1 : 0
+    // SAFETY: as above.
     unsafe lend(planes, &elements) {
-      unsafe level.kernels.pointee.merge_4($0, count, $1, count, turned ? 1 : 0)
+      if width == 2 {
+        unsafe level.kernels.pointee.merge_2($0, $0 + count, $1, count, turn)
+      } else {
+        unsafe level.kernels.pointee.merge_4($0, count, $1, count, turn)
+      }
     }
   }
 
