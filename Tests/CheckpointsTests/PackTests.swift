@@ -144,7 +144,8 @@ struct PackTests {
     let all = try Files.contents(of: Samples.demo)
     #expect(try packed.restored { $0 == "config.json" } == ["config.json": all["config.json"]!])
     let name = try #require(try Checkpoint(opening: Samples.demo).tensors.tensors.last?.name)
-    _ = try Unpacking(opening: packed.path).restore(to: packed.folder.path("one")) { $0 == name }
+    _ = try Unpacking(opening: packed.path).restore(
+      to: packed.folder.path("one"), where: { $0 == name })
     let one = try ShardedTensors(opening: packed.folder.path("one"))
     #expect(one.tensors.map(\.name) == [name])
     let tensor = try #require(try Checkpoint(opening: Samples.demo).tensors[name])

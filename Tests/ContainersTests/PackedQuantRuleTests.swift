@@ -216,6 +216,8 @@ struct PackedQuantRuleTests {
     #expect(["PQ-25", "PQ-26", "PQ-27"].contains(refusal(crafted(broken, text.count)) ?? ""))
   }
 
+  private static let three: [UInt8] = [1, 2, 3]
+
   @Test func digests() throws {
     #expect(
       refusal { $0.files[0].blobs[0].digest = [UInt8](repeating: 0, count: 32) } == "PQ-27")
@@ -226,7 +228,7 @@ struct PackedQuantRuleTests {
       byteCount: 3,
       [
         PackedQuantDigest.blob(
-          byteCount: 3, chunkBytes: 3, [PackedQuantDigest.chunk([1, 2, 3].rawSpan)])
+          byteCount: 3, chunkBytes: 3, [PackedQuantDigest.chunk(Self.three.rawSpan)])
       ])
     let at = try #require(right.indices.first { right[$0...].starts(with: digest) })
     var wrong = right
