@@ -66,7 +66,10 @@ extension PackedQuantDirectory.Blob {
       "mappable": .bool(mappable != nil),
       "streams": .array(
         streams.map {
-          ["name": .string($0.name), "bytes": .integer($0.byteCount), "stored": .integer($0.stored)]
+          [
+            "name": .string($0.name), "bytes": .integer($0.byteCount),
+            "stored": .integer($0.stored),
+          ]
         }),
     ]
   }

@@ -17,7 +17,8 @@ public struct SideFiles: Sendable {
   init(of source: Checkpoint) throws {
     let folder = source.tensors.contents
     // A lone file in a folder that is no model has no companions.
-    guard source.config.model != nil || source.tensors.container != nil
+    guard
+      source.config.model != nil || source.tensors.container != nil
         || FileSystem.kind(of: source.path) == .folder
     else {
       self.init(none: folder)

@@ -35,7 +35,8 @@ final class ChunkSequence: Sendable {
   func stop() { state.withLock { $0.isStopped = true } }
 
   /// Takes a chunk, and writes it and all that waited for it where their places are known now.
-  func add(_ chunk: StoredChunk, at index: Int, to file: OutputFile?, _ workspace: Workspace) throws {
+  func add(_ chunk: StoredChunk, at index: Int, to file: OutputFile?, _ workspace: Workspace) throws
+  {
     while state.withLock({ index > $0.next + Self.ahead && !$0.isStopped }) { giveWay() }
     let ready = state.withLock { state -> [(index: Int, chunk: StoredChunk, start: Int)] in
       state.waiting[index] = chunk

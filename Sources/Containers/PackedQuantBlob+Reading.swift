@@ -141,7 +141,9 @@ extension PackedTransform {
     case 1:
       let width = Int(try reader.byte())
       let turned = try reader.byte()
-      guard turned <= 1 else { throw reader.failure("how planes are turned", found: "\(turned)", 18) }
+      guard turned <= 1 else {
+        throw reader.failure("how planes are turned", found: "\(turned)", 18)
+      }
       self = .planes(width: width, turned: turned == 1)
     case 2: self = .differences(width: Int(try reader.byte()))
     case 3:

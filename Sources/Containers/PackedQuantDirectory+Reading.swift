@@ -37,7 +37,8 @@ extension PackedQuantDirectory {
   }
 
   /// PQ-15.
-  private static func checkOrder(_ last: String, _ path: String, _ reader: PackedBytesReader) throws {
+  private static func checkOrder(_ last: String, _ path: String, _ reader: PackedBytesReader) throws
+  {
     guard last.precedesBytewise(path) else {
       let what = last.equalsBytewise(path) ? "two files of one path" : "files out of order"
       throw reader.failure(what, found: "\"\(path)\"", 15)
@@ -68,7 +69,8 @@ extension PackedQuantDirectory {
       last = tag
       let flags = try reader.byte()
       guard flags == 0 else {
-        throw reader.failure("an extension that this version does not know", found: "tag \(tag)", 31, .unsupported)
+        throw reader.failure(
+          "an extension that this version does not know", found: "tag \(tag)", 31, .unsupported)
       }
       _ = try reader.take(reader.number())
     }
@@ -132,7 +134,9 @@ extension PackedQuantDirectory.Layer {
 enum PackedQuantPath {
   static func isSafe(_ path: String) -> Bool {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    let plain = path.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && $0 != "\\" }
+    let plain = path.unicodeScalars.allSatisfy {
+      $0.value >= 0x20 && $0.value != 0x7F && $0 != "\\"
+    }
     return plain && path.utf8.count <= PackedQuant.Limits.pathBytes
       && parts.allSatisfy { part in
         !part.isEmpty && part != "." && part != ".."

@@ -119,6 +119,7 @@ public struct PackedQuantWriter: Sendable {
         digest: PackedQuantDigest.file(byteCount: source.source.size, blobs.map(\.digest)),
         blobs: blobs)
     }
-    return PackedQuantDirectory(writer: "\(writer), zstd \(Zstd.version)", files: files, layers: layers)
+    return PackedQuantDirectory(
+      writer: "\(writer), zstd \(Zstd.version)", files: files, layers: layers)
   }
 }

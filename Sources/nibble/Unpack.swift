@@ -54,7 +54,10 @@ struct Unpack: ParsableCommand {
   }
 
   private func convert(to name: String) throws {
-    guard PackedQuant.isContainer(source) else { _ = try Unpacking(opening: source); return }
+    guard PackedQuant.isContainer(source) else {
+      _ = try Unpacking(opening: source)
+      return
+    }
     let checkpoint = try Checkpoint(opening: source)
     let type = checkpoint.config.denseType ?? .bf16
     let options = output.options(try ConversionOptions(target: name, dtype: type))

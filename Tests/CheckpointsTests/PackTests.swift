@@ -97,7 +97,8 @@ struct PackTests {
   @Test("the codes of a layer are the same stream, whatever layout it came in")
   func sameCodes() throws {
     let gptq = try Packed(Samples.demo)
-    let awq = try Packed(Converted(Samples.demo, to: "awq").path)
+    let converted = try Converted(Samples.demo, to: "awq")
+    let awq = try Packed(converted.path)
     func codes(_ packed: Packed) throws -> [String: [Int]] {
       let directory = packed.report.directory
       let tensors = directory.files.flatMap(\.blobs).filter { $0.tensor != nil }
