@@ -110,7 +110,8 @@ def chunk(data, start, pieces, how, size):
     length, parts, at = stream_bytes(how, size), [], start
     for stored, encoding in pieces:
         if encoding == 0 and stored >= 4096:
-            begin = -(-at // 64) * 64
+            unit = 64 if len(pieces) == 1 else 16
+            begin = -(-at // unit) * unit
             demand(not any(data[at:begin]), 24)
             at = begin
         piece = data[at:at + stored]

@@ -9,9 +9,13 @@ public enum PackedQuant {
   static let footerBytes = 96
   static let headMagic: [UInt8] = [0x89, 0x50, 0x51, 0x55, 0x41, 0x4E, 0x54, 0x0A]
   static let endMagic: [UInt8] = [0x50, 0x51, 0x45, 0x4E, 0x44, 0x0D, 0x0A, 0x1A]
-  /// Raw pieces of at least `alignedBytes` begin at multiples of this.
-  static let alignment = 64
+  /// Raw pieces of at least so many bytes are aligned.
   static let alignedBytes = 4096
+
+  /// What raw pieces begin at multiples of. The only stream of a blob can be mapped as a whole,
+  /// others a chunk at a time: less padding is enough for these.
+  static func alignment(streams: Int) -> Int { streams == 1 ? 64 : 16 }
+
   /// Restored bytes of a chunk that is written, as near as the transform allows.
   public static let chunkBytes = 1 << 20
 

@@ -66,7 +66,7 @@ extension PackedQuantDirectory.Chunk {
     let start = position
     pieces = try (0..<streams).map { _ in
       let piece = try PackedQuantDirectory.Piece(from: &reader, streamBytes: streamBytes)
-      guard let end = piece.end(from: position) else {
+      guard let end = piece.end(from: position, of: streams) else {
         throw reader.failure("offsets overflow", 19)
       }
       position = end
@@ -99,13 +99,16 @@ extension PackedQuantDirectory.Piece {
     }
   }
 
-  /// Where the piece begins when what is before it ends at `position`; nil on overflow.
-  func start(from position: Int) -> Int? {
+  /// Where the piece, one of so many of its chunk, begins when what is before it ends at `position`;
+  /// nil on overflow.
+  func start(from position: Int, of streams: Int) -> Int? {
     encoding == .raw && stored >= PackedQuant.alignedBytes
-      ? position.roundedUp(toMultipleOf: PackedQuant.alignment) : position
+      ? position.roundedUp(toMultipleOf: PackedQuant.alignment(streams: streams)) : position
   }
 
-  func end(from position: Int) -> Int? { start(from: position)?.adding(stored) }
+  func end(from position: Int, of streams: Int) -> Int? {
+    start(from: position, of: streams)?.adding(stored)
+  }
 }
 
 extension TensorInfo {

@@ -69,17 +69,19 @@ extension PackedQuantDirectory.Chunk {
   /// Where a piece begins in the container.
   private func begin(of piece: Int) -> Int {
     var position = region.lowerBound
-    for index in 0..<piece { position = pieces[index].end(from: position) ?? position }
-    return pieces[piece].start(from: position) ?? position
+    for index in 0..<piece {
+      position = pieces[index].end(from: position, of: pieces.count) ?? position
+    }
+    return pieces[piece].start(from: position, of: pieces.count) ?? position
   }
 
   private func checkPadding(_ bytes: RawSpan) throws(PackedChunkError) {
     var position = region.lowerBound
     for piece in pieces {
-      let start = piece.start(from: position) ?? position
+      let start = piece.start(from: position, of: pieces.count) ?? position
       let padding = bytes.part(position - region.lowerBound..<start - region.lowerBound)
       guard Bytes.allEqual(padding, to: 0) else { throw .padding }
-      position = piece.end(from: position) ?? position
+      position = piece.end(from: position, of: pieces.count) ?? position
     }
   }
 

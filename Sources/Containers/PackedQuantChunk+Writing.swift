@@ -61,7 +61,7 @@ final class StoredChunk: Sendable {
 
   /// The bytes of the region that begins at `start`.
   func end(from start: Int) -> Int {
-    pieces.reduce(start) { $1.end(from: $0) ?? .max }
+    pieces.reduce(start) { $1.end(from: $0, of: pieces.count) ?? .max }
   }
 
   /// Lends the region that begins at `start`, padding included.
@@ -72,7 +72,7 @@ final class StoredChunk: Sendable {
     return try workspace.lend(size) { region in
       var (from, to) = (0, start)
       for piece in pieces {
-        let begin = piece.start(from: to) ?? to
+        let begin = piece.start(from: to, of: pieces.count) ?? to
         for padding in to..<begin { region.set(UInt8(0), at: padding - start) }
         var part = region.part(begin - start..<begin - start + piece.stored)
         block.bytes.withBytes { part.copy(from: $0.part(from..<from + piece.stored)) }

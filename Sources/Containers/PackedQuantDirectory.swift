@@ -62,12 +62,12 @@ public struct PackedQuantDirectory: Sendable, Equatable {
     /// Where the whole blob can be mapped from the container; nil where it is not stored raw.
     public var mappable: Range<Int>? {
       guard transform == .bytes, let last = chunks.last,
-        chunks.count == 1 || chunkBytes % PackedQuant.alignment == 0,
+        chunks.count == 1 || chunkBytes % PackedQuant.alignment(streams: 1) == 0,
         chunks.allSatisfy({ $0.pieces[0].encoding == .raw })
       else { return nil }
       // Only the first region can hold padding: whole chunks keep the alignment.
       let start = last.region.upperBound - byteCount
-      return start % PackedQuant.alignment == 0 ? start..<last.region.upperBound : nil
+      return start % PackedQuant.alignment(streams: 1) == 0 ? start..<last.region.upperBound : nil
     }
   }
 

@@ -5,6 +5,10 @@ import TensorCore
 import TestKit
 import Testing
 
+#if canImport(Glibc)
+  internal import Glibc
+#endif
+
 /// A model packed into a container that goes away with this value.
 struct Packed {
   let report: PackReport
@@ -214,5 +218,15 @@ struct PackTests {
     }
     #expect(failure.rule == "PQ-23")
     #expect(try folder.names() == ["damaged.pquant", "other", "x.pquant"])
+    // Links that were planted where it would write are not followed.
+    try FileSystem.makeFolder(folder.path("elsewhere"))
+    // SAFETY: Swift strings lend NUL-terminated pointers for the call.
+    #expect(unsafe symlink(folder.path("elsewhere"), folder.path("out.unfinished")) == 0)
+    #expect(unsafe symlink(folder.path("elsewhere/y"), folder.path("y.pquant.partial")) == 0)
+    #expect(throws: Failure.self) { try Unpacking(opening: path).restore(to: folder.path("out")) }
+    #expect(throws: Failure.self) {
+      try PackPlan(Samples.demo, options).write(to: folder.path("y.pquant"))
+    }
+    #expect(try FileSystem.names(in: folder.path("elsewhere")).isEmpty)
   }
 }

@@ -117,4 +117,23 @@ struct PackedQuantTests {
       #expect(throws: Failure.self) { try PackedQuantWriter([], writer: "test", level: level) }
     }
   }
+
+  /// Containers that were written before must be read for ever.
+  @Test(arguments: try Fixtures.paths(in: "packed-quant/valid"))
+  func fixture(path: String) throws {
+    let container = try PackedQuantFile(path: path)
+    #expect(try container.check() == [])
+    #expect(!container.directory.files.isEmpty)
+  }
+
+  @Test func restoredFixture() throws {
+    let container = try PackedQuantFile(
+      path: Fixtures.path("packed-quant/valid/gptq-3-bit.pquant"))
+    let folder = DiskFolder(Fixtures.path("gptq/golden/gptq-llamanano-w3g128-sym"))
+    #expect(try container.directory.files.map(\.path) == folder.paths())
+    for (index, file) in container.directory.files.enumerated() {
+      let source = try #require(try folder.open(file.path))
+      #expect(try container.contents(index) == source.contents(0..<source.size))
+    }
+  }
 }

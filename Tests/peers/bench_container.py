@@ -34,8 +34,9 @@ def tensors(path):
 
 def zipnn_of_file(path):
     """Each dtype's tensors together, as ZipNN packs one stream of one dtype; others as they are."""
-    names, total = {'BF16': 'bfloat16', 'F16': 'float16', 'F32': 'float32'}, 0
+    names = {'BF16': 'bfloat16', 'F16': 'float16', 'F32': 'float32'}
     joined = {}
+    with open(path, 'rb') as file: total = 8 + struct.unpack('<Q', file.read(8))[0]  # the header
     for dtype, data in tensors(path): joined[dtype] = joined.get(dtype, b'') + data
     for dtype, data in joined.items():
         total += len(zipnn(data, names[dtype])[1]) if dtype in names and data else len(data)
