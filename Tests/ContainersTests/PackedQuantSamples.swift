@@ -13,7 +13,7 @@ enum PackedSamples {
     let samples = Dictionary(uniqueKeysWithValues: tensors.map { ($0.info.name, $0) })
     let data = layout.placements.flatMap { samples[$0.info.name]?.bytes ?? [] }
     let model = MemorySource(layout.header + data)
-    let text = Array(String(repeating: "{\"hidden_size\": 64}\n", count: 40).utf8)
+    let text = Array(String(repeating: "{\"hidden_size\": 64}\n", count: 10).utf8)
     return try [
       PackedQuantSource(path: "config.json", plain: MemorySource(text)),
       PackedQuantSource(path: "empty/nothing.txt", plain: MemorySource([])),
@@ -60,7 +60,7 @@ struct TensorSample {
   }
 
   static func all(repeats: Int) throws -> [TensorSample] {
-    let rows = 96 * repeats
+    let rows = 48 * repeats
     return [
       TensorSample("bf16", .bf16, [rows, 40], .planes(width: 2, turned: true), seed: 1),
       TensorSample("f16", .f16, [rows, 30], .planes(width: 2, turned: false), seed: 2),

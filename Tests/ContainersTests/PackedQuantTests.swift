@@ -9,7 +9,7 @@ import Testing
 struct PackedQuantTests {
   @Test("every file comes back byte for byte", arguments: [1, 3, 12])
   func roundTrip(level: Int) throws {
-    let sources = try PackedSamples.sources(chunks: 2)
+    let sources = try PackedSamples.sources(chunks: 4)
     let container = try PackedQuantFile(PackedSamples.container(sources, level: level))
     #expect(try container.check() == [])
     for (index, source) in sources.enumerated() {
@@ -26,7 +26,7 @@ struct PackedQuantTests {
 
   @Test("the number of threads changes nothing")
   func threads() throws {
-    let sources = try PackedSamples.sources(chunks: 300)
+    let sources = try PackedSamples.sources(chunks: 600)
     let one = try PackedSamples.container(sources, threads: 1)
     #expect(try PackedSamples.container(sources, threads: 5) == one)
     #expect(try PackedQuantFile(one).check(threads: 3) == [])
@@ -35,7 +35,7 @@ struct PackedQuantTests {
 
   @Test("any range of a file can be read alone")
   func ranges() throws {
-    let sources = try PackedSamples.sources(chunks: 30)
+    let sources = try PackedSamples.sources(chunks: 60)
     let container = try PackedQuantFile(PackedSamples.container(sources))
     let whole = try sources[2].source.contents(0..<sources[2].source.size)
     let restored = RestoredFile(container, file: 2)
