@@ -13,11 +13,13 @@ void ck_fill_plain_bytes(ck_kernels *table);
 void ck_fill_plain_floats(ck_kernels *table);
 void ck_fill_plain_nibbles(ck_kernels *table);
 void ck_fill_plain_sha256(ck_kernels *table);
+void ck_fill_plain_planes(ck_kernels *table);
 void ck_fill_avx2_streams(ck_kernels *table);
 void ck_fill_avx2_rows(ck_kernels *table);
 void ck_fill_avx2_bytes(ck_kernels *table);
 void ck_fill_avx2_floats(ck_kernels *table);
 void ck_fill_avx2_nibbles(ck_kernels *table);
+void ck_fill_avx2_planes(ck_kernels *table);
 void ck_fill_sha_sha256(ck_kernels *table);
 void ck_fill_plain_blockwise(ck_kernels *table);
 void ck_fill_avx2_blockwise(ck_kernels *table);
@@ -78,6 +80,12 @@ size_t plain_count_differences(const void *a, const void *b, size_t count);
 void plain_shift(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
 void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
 void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
+void plain_split_2(const void *source, void *low, void *high, size_t count, unsigned turn);
+void plain_merge_2(const void *low, const void *high, void *target, size_t count, unsigned turn);
+void plain_split_4(const void *source, void *planes, size_t stride, size_t count, unsigned turn);
+void plain_merge_4(const void *planes, size_t stride, void *target, size_t count, unsigned turn);
+void plain_pair(const void *codes, void *pairs, size_t count);
+void plain_unpair(const void *pairs, void *codes, size_t count);
 
 // What block_nibbles is given, word for word.
 typedef struct nibble_rule {

@@ -19,6 +19,7 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_blockwise(table);
   ck_fill_plain_int8(table);
   ck_fill_plain_quantiles(table);
+  ck_fill_plain_planes(table);
 }
 
 #if defined(__x86_64__)
@@ -32,6 +33,7 @@ static void fill_avx2(ck_kernels *table) {
   ck_fill_avx2_blockwise(table);
   ck_fill_avx2_int8(table);
   ck_fill_avx2_quantiles(table);
+  ck_fill_avx2_planes(table);
   // Some processors with AVX2 are older than these instructions.
   if (__builtin_cpu_supports("sha")) ck_fill_sha_sha256(table);
 }

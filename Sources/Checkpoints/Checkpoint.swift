@@ -3,11 +3,11 @@ public import Containers
 internal import Kernels
 public import TensorCore
 
-/// A folder of safetensors files as one thing: its tensors, its config, and the packed layers in it.
+/// A folder of safetensors files, or a container of one, as one thing: its tensors, its config, and the packed layers in it.
 ///
 /// Opening reads headers and configs only; numbers are read when a layer is opened and asked.
 public final class Checkpoint: Sendable {
-  /// The path that was given: a folder, a file or an index.
+  /// The path that was given: a folder, a container, a file or an index.
   public let path: String
   public let tensors: ShardedTensors
   public let config: ModelConfig
@@ -16,8 +16,8 @@ public final class Checkpoint: Sendable {
   /// What its user should know, gravest first.
   public let findings: [Finding]
 
-  /// Opens a folder, a `.safetensors` file or a shard index. Throws `malformed`, `unsupported` or
-  /// `io` where the tensors can't be read; what is wrong with layers and config is in `findings`.
+  /// Opens a folder, a container, a `.safetensors` file or a shard index. Throws `malformed`,
+  /// `unsupported` or `io` where the tensors can't be read; what is wrong with layers and config is in `findings`.
   /// A folder that a run left unfinished is refused.
   public convenience init(opening path: String, strict: Bool = true) throws {
     try OutputFolder.checkFinished(path)
@@ -29,7 +29,7 @@ public final class Checkpoint: Sendable {
     self.path = path
     tensors = try ShardedTensors(opening: path, strict: strict)
     try Self.checkNames(tensors)
-    config = try ModelConfig(folder: tensors.folder)
+    config = try ModelConfig(folder: tensors.contents)
     let table = TensorTable(tensors.tensors)
     var census = LayerCensus(table: table, scheme: config.scheme)
     census.takeAll()

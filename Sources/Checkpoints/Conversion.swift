@@ -122,7 +122,7 @@ extension ConversionPlan {
     let files = source.tensors.files.map { file -> JSON in
       [
         "name": .string(file.name), "bytes": .integer(file.size),
-        "modified": .integer(FileSystem.modificationTime(of: file.source.path) ?? 0),
+        "modified": .integer(modificationTime(of: file)),
       ]
     }
     return [
@@ -130,6 +130,12 @@ extension ConversionPlan {
       "nibble": .string(Release.version), "source": .array(files), "output": json,
       "manifest": .bool(options.writesManifest),
     ]
+  }
+
+  /// Files of a container were written when it was.
+  private func modificationTime(of file: ShardedTensors.File) -> Int {
+    FileSystem.modificationTime(of: file.source.path)
+      ?? FileSystem.modificationTime(of: source.tensors.folder) ?? 0
   }
 
   private func prove(

@@ -49,12 +49,14 @@ extension Manifest {
   private static func besides(_ tensors: ShardedTensors, at path: String) throws -> [String] {
     guard coversFolder(path) else { return [] }
     let known = Set(tensors.files.map(\.name) + [fileName, OutputFolder.journalName])
-    return try SideFiles.paths(in: tensors.folder).filter { !known.contains($0) }
+    return try tensors.contents.paths().filter { !known.contains($0) }
   }
 
-  /// Whether a path names a whole folder: a lone file has no manifest beside it.
+  /// Whether a path names a whole folder, or a container of one: a lone file has no manifest beside
+  /// it.
   static func coversFolder(_ path: String) -> Bool {
     FileSystem.kind(of: path) == .folder || path.hasSuffix(".index.json")
+      || PackedQuant.isContainer(path)
   }
 
   private static func pieces(
@@ -63,9 +65,10 @@ extension Manifest {
     let headers = tensors.files.map {
       Piece(file: $0.name, source: $0.source, range: 0..<$0.header.dataOffset, isHeader: true)
     }
-    let whole = try others.map { path in
-      let file = try InputFile(path: tensors.folder + "/" + path)
-      return Piece(file: path, source: file, range: 0..<file.size)
+    let whole = try others.compactMap { path in
+      try tensors.contents.open(path).map {
+        Piece(file: path, source: $0, range: 0..<$0.size)
+      }
     }
     let parts = tensors.tensors.map { tensor in
       Piece(

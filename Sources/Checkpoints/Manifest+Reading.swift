@@ -5,6 +5,9 @@ extension Manifest {
   private static let limits = JSONLimits(
     maxBytes: 256_000_000, maxMembers: 6_000_000, maxObjects: 600_000)
 
+  /// Bytes of the largest manifest that is read.
+  static let limit = limits.maxBytes
+
   /// Reads a manifest from a file. Throws `malformed` with MAN-1 … MAN-6 or a JSON rule,
   /// `unsupported` where it is of a later version, `io`.
   public init(path: String) throws {

@@ -11,12 +11,12 @@ struct ManifestCheck {
 
   /// Reads the manifest beside a checkpoint and hashes all there is; nil where there is none.
   init?(of checkpoint: Checkpoint, threads: Int) throws {
-    let path = checkpoint.tensors.folder + "/" + Manifest.fileName
-    guard Manifest.coversFolder(checkpoint.path), FileSystem.kind(of: path) == .file else {
-      return nil
-    }
-    place = path
-    stated = try Manifest(path: path)
+    let contents = checkpoint.tensors.contents
+    guard Manifest.coversFolder(checkpoint.path),
+      let bytes = try contents.contents(of: Manifest.fileName, limit: Manifest.limit)
+    else { return nil }
+    place = contents.path + "/" + Manifest.fileName
+    stated = try Manifest(parsing: bytes, at: place)
     found = try Manifest(of: checkpoint.path, checkpoint.tensors, threads: threads)
   }
 

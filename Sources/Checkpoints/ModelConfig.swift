@@ -1,4 +1,5 @@
 public import Codecs
+internal import Containers
 public import TensorCore
 
 /// The config files of a checkpoint and the quantization they declare.
@@ -25,7 +26,7 @@ public struct ModelConfig: Sendable {
   ]
   private static let limit = 25_000_000
 
-  init(folder: String) throws {
+  init(folder: any ModelFolder) throws {
     model = try Self.read("config.json", in: folder)
     quantization = try Self.quantizationNames.lazy.compactMap {
       try Self.read($0, in: folder)
@@ -35,7 +36,7 @@ public struct ModelConfig: Sendable {
     ].compactMap(\.self)
     var findings: [Finding] = []
     let schemes = try declarations.compactMap { name, object in
-      try Self.scheme(of: object, at: "\(folder)/\(name)", &findings)
+      try Self.scheme(of: object, at: "\(folder.path)/\(name)", &findings)
     }
     method = declarations.lazy.compactMap { Self.method(of: $0.1) }.first
     scheme = schemes.first
@@ -43,7 +44,7 @@ public struct ModelConfig: Sendable {
       !first.describesSameLayers(as: second)
     {
       let failure = Failure(
-        .malformed, at: folder, "the two quantization configs disagree",
+        .malformed, at: folder.path, "the two quantization configs disagree",
         expected: "\(declarations[0].0): \(first.summary)",
         found: "\(declarations[1].0): \(second.summary)", rule: "GPTQ-21")
       findings.append(Finding(.error, failure))
@@ -58,10 +59,10 @@ public struct ModelConfig: Sendable {
     return name.flatMap { types[$0] }
   }
 
-  private static func read(_ name: String, in folder: String) throws -> File? {
-    let path = folder + "/" + name
-    guard FileSystem.kind(of: path) == .file else { return nil }
-    let json = try JSON(parsing: FileSystem.contents(of: path, limit: limit), at: path)
+  private static func read(_ name: String, in folder: any ModelFolder) throws -> File? {
+    guard let bytes = try folder.contents(of: name, limit: limit) else { return nil }
+    let path = folder.path + "/" + name
+    let json = try JSON(parsing: bytes, at: path)
     guard let object = json.object else {
       throw Failure(.malformed, at: path, "the config", expected: "an object", found: "other JSON")
     }

@@ -15,7 +15,9 @@ struct OutputGuard {
   }
 
   init(source: Checkpoint, output: String, force: Bool) {
-    let isLoneFile = source.config.model == nil && FileSystem.kind(of: source.path) == .file
+    let isLoneFile =
+      source.config.model == nil && source.tensors.container == nil
+      && FileSystem.kind(of: source.path) == .file
     self.init(
       source: source.tensors.folder, isLoneFile: isLoneFile, output: output, force: force)
   }

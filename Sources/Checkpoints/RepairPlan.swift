@@ -25,6 +25,10 @@ public struct RepairPlan: Sendable {
   /// Throws `malformed` with the rule of the first thing that can't be mended without guessing,
   /// `unsupported`, `io`.
   public init(opening path: String, threads: Int = Processor.cores) throws {
+    guard !PackedQuant.isContainer(path) else {
+      throw Failure(
+        .usage, at: path, "a container is not mended in place", remedy: "nibble unpack it first")
+    }
     source = try SalvagedShards(opening: path)
     let twins = try Twins(source, threads: threads)
     let kept = Self.withoutEmpty(twins.files)
@@ -33,7 +37,7 @@ public struct RepairPlan: Sendable {
     shards = files.map(\.shard)
     index = indexing.file
     mends = source.mends + twins.mends + kept.mends + files.compactMap(\.mend) + indexing.mends
-    let folder = source.folder
+    let folder = DiskFolder(source.folder)
     sideFiles =
       source.isLoneFile
       ? SideFiles(none: folder)

@@ -7,7 +7,7 @@ public struct SideFiles: Sendable {
   public let carried: [String]
   /// Files that are left behind, with the reason.
   public let left: [(path: String, reason: String)]
-  let folder: String
+  let folder: any ModelFolder
 
   private static let weightSuffixes = [
     ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".h5", ".msgpack", ".npz",
@@ -15,9 +15,12 @@ public struct SideFiles: Sendable {
 
   /// Lists the folder; reads no file. Throws `io`.
   init(of source: Checkpoint) throws {
-    let folder = source.tensors.folder
+    let folder = source.tensors.contents
     // A lone file in a folder that is no model has no companions.
-    guard source.config.model != nil || FileSystem.kind(of: source.path) == .folder else {
+    guard
+      source.config.model != nil || source.tensors.container != nil
+        || FileSystem.kind(of: source.path) == .folder
+    else {
       self.init(none: folder)
       return
     }
@@ -26,11 +29,11 @@ public struct SideFiles: Sendable {
   }
 
   /// The files of a folder but those of the `model` and those that are written anew.
-  init(folder: String, model: Set<String>, isRewritten: (String) -> Bool) throws {
+  init(folder: any ModelFolder, model: Set<String>, isRewritten: (String) -> Bool) throws {
     self.folder = folder
     var carried: [String] = []
     var left: [(path: String, reason: String)] = []
-    for path in try Self.paths(in: folder) where !model.contains(path) {
+    for path in try folder.paths() where !model.contains(path) {
       if let reason = Self.reasonToLeave(path) {
         left.append((path, reason))
       } else if !isRewritten(path) {
@@ -42,32 +45,8 @@ public struct SideFiles: Sendable {
   }
 
   /// No companions: those of a lone file.
-  init(none folder: String) {
+  init(none folder: any ModelFolder) {
     (self.folder, carried, left) = (folder, [], [])
-  }
-
-  /// Every file below a folder by its path from there, hidden ones left out; sorted in each folder.
-  static func paths(in folder: String) throws -> [String] {
-    try paths(in: folder, below: "", within: [])
-  }
-
-  /// Links are followed, as download caches are made of them, but not into a folder `within` which
-  /// this one lies.
-  private static func paths(
-    in folder: String, below prefix: String, within parents: [FileIdentity]
-  ) throws -> [String] {
-    guard let identity = FileSystem.identity(of: folder), !parents.contains(identity) else {
-      return []
-    }
-    return try FileSystem.names(in: folder).filter { !$0.hasPrefix(".") }.flatMap { name in
-      let path = folder + "/" + name
-      return switch FileSystem.kind(of: path) {
-      case .file: [prefix + name]
-      case .folder:
-        try paths(in: path, below: prefix + name + "/", within: parents + [identity])
-      case .other, nil: [String]()
-      }
-    }
   }
 
   /// A manifest speaks of the source's bytes: it would be wrong beside others (MAN-22).
@@ -85,10 +64,25 @@ public struct SideFiles: Sendable {
     for path in carried {
       let parent = path.folderName
       if parent != "." && made.insert(parent).inserted { try folder.makeSubfolder(parent) }
-      let source = try InputFile(path: self.folder + "/" + path)
+      guard let source = try self.folder.open(path) else {
+        throw Failure(.io, at: self.folder.path + "/" + path, "the file is gone")
+      }
       let file = try folder.makeFile(path)
-      try file.copy(0..<source.size, of: source, to: 0)
+      try file.copy(source)
       try file.commit(byteCount: source.size, sync: sync)
+    }
+  }
+}
+
+extension OutputFile {
+  private static let bandBytes = 4 << 20
+
+  /// Copies all bytes of a source to the start of this file.
+  fileprivate func copy(_ source: any ByteSource) throws {
+    if let source = source as? InputFile { return try copy(0..<source.size, of: source, to: 0) }
+    for start in stride(from: 0, to: source.size, by: Self.bandBytes) {
+      let end = min(start + Self.bandBytes, source.size)
+      try write(source.contents(start..<end), at: start)
     }
   }
 }

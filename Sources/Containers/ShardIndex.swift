@@ -30,6 +30,16 @@ public struct ShardIndex: Sendable {
     try self.init(parsing: bytes, at: path, limits: limits)
   }
 
+  /// The same of an index in a folder or a container.
+  init(_ name: String, in folder: any ModelFolder) throws {
+    let path = folder.path + "/" + name
+    let limits = JSONLimits.config
+    guard let bytes = try folder.contents(of: name, limit: limits.maxBytes) else {
+      throw Failure(.io, at: path, "cannot be opened")
+    }
+    try self.init(parsing: bytes, at: path, limits: limits)
+  }
+
   init(parsing bytes: [UInt8], at path: String, limits: JSONLimits = .config) throws {
     let top = try JSON(parsing: bytes, at: path, limits: limits)
     guard let map = top["weight_map"]?.object else {

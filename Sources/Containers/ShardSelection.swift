@@ -2,12 +2,14 @@ internal import TensorCore
 
 /// Which files make up the model that a path names (`Formats/shard-index.md`, "Choosing the files").
 struct ShardSelection {
-  let folder: String
+  let contents: any ModelFolder
   /// The names of the files in the folder, in the order of opening.
   let names: [String]
   var index: ShardIndex?
   /// Other safetensors files of the folder, which belong to something else.
   var unused: [String] = []
+
+  var folder: String { contents.path }
 
   private static let standardFile = "model.safetensors"
   private static let standardIndex = "model.safetensors.index.json"
@@ -18,11 +20,14 @@ struct ShardSelection {
     case .folder?:
       var folder = path
       while folder.utf8.count > 1 && folder.hasSuffix("/") { folder.removeLast() }
-      try self.init(folder: folder, problems: &problems)
+      try self.init(contents: DiskFolder(folder), problems: &problems)
+    case .file? where PackedQuant.isContainer(path):
+      let container = try PackedQuantFile(path: path)
+      try self.init(contents: PackedQuantFolder(container), problems: &problems)
     case .file? where path.hasSuffix(".index.json"):
-      self.init(folder: path.folderName, index: try ShardIndex(path: path))
+      self.init(DiskFolder(path.folderName), index: try ShardIndex(path: path))
     case .file?:
-      self.init(folder: path.folderName, names: [path.fileName])
+      self.init(DiskFolder(path.folderName), names: [path.fileName])
     case .other?:
       throw Failure(.io, at: path, "neither a file nor a folder")
     case nil:
@@ -30,56 +35,56 @@ struct ShardSelection {
     }
   }
 
-  private init(folder: String, names: [String], index: ShardIndex? = nil) {
-    (self.folder, self.names, self.index) = (folder, names, index)
+  private init(_ contents: any ModelFolder, names: [String], index: ShardIndex? = nil) {
+    (self.contents, self.names, self.index) = (contents, names, index)
   }
 
-  private init(folder: String, index: ShardIndex) {
-    self.init(folder: folder, names: index.files, index: index)
+  private init(_ contents: any ModelFolder, index: ShardIndex) {
+    self.init(contents, names: index.files, index: index)
   }
 
-  private init(folder: String, problems: inout ShardProblems) throws {
-    let names = try FileSystem.names(in: folder).filter { !$0.hasPrefix(".") }
+  private init(contents: any ModelFolder, problems: inout ShardProblems) throws {
+    let names = try contents.names().filter { !$0.hasPrefix(".") }
     let files = names.filter { $0.hasSuffix(ShardName.suffix) }
-    self = try Self.chosen(in: folder, names: names, files: files, problems: &problems)
+    self = try Self.chosen(in: contents, names: names, files: files, problems: &problems)
     let used = Set(self.names)
     unused = files.filter { !used.contains($0) }
   }
 
   private static func chosen(
-    in folder: String, names: [String], files: [String], problems: inout ShardProblems
+    in contents: any ModelFolder, names: [String], files: [String], problems: inout ShardProblems
   ) throws -> ShardSelection {
     let indices = names.filter { $0.hasSuffix(".safetensors.index.json") }
     if indices.contains(standardIndex) {
-      return try standard(in: folder, files: files, problems: &problems)
+      return try standard(in: contents, files: files, problems: &problems)
     }
-    if files.contains(standardFile) { return ShardSelection(folder: folder, names: [standardFile]) }
+    if files.contains(standardFile) { return ShardSelection(contents, names: [standardFile]) }
     if indices.count > 1 {
       throw Failure(
-        .malformed, at: folder, "several indices", found: indices.joined(separator: ", "),
+        .malformed, at: contents.path, "several indices", found: indices.joined(separator: ", "),
         rule: "SI-9", remedy: "name one of them")
     }
     if let index = indices.first {
-      return ShardSelection(folder: folder, index: try ShardIndex(path: folder + "/" + index))
+      return ShardSelection(contents, index: try ShardIndex(index, in: contents))
     }
-    guard !files.isEmpty else { throw nothing(in: folder, names: names) }
-    return ShardSelection(
-      folder: folder, names: try numbered(files, in: folder, problems: &problems) ?? files)
+    guard !files.isEmpty else { throw nothing(in: contents.path, names: names) }
+    let numbered = try numbered(files, in: contents.path, problems: &problems)
+    return ShardSelection(contents, names: numbered ?? files)
   }
 
   /// The index of the usual name, unless it was left behind by a model now in one file (SI-10).
   private static func standard(
-    in folder: String, files: [String], problems: inout ShardProblems
+    in contents: any ModelFolder, files: [String], problems: inout ShardProblems
   ) throws -> ShardSelection {
-    let index = try ShardIndex(path: folder + "/" + standardIndex)
+    let index = try ShardIndex(standardIndex, in: contents)
     guard files.contains(standardFile), !index.files.contains(standardFile) else {
-      return ShardSelection(folder: folder, index: index)
+      return ShardSelection(contents, index: index)
     }
     problems.note(
       Failure(
         .malformed, at: index.path, "the index is ignored: the folder also holds \(standardFile)",
         rule: "SI-10", remedy: "remove one of them, or open the index by its name"))
-    return ShardSelection(folder: folder, names: [standardFile])
+    return ShardSelection(contents, names: [standardFile])
   }
 
   /// The numbered shards among `files` where no index tells; nil where none is numbered.

@@ -6,14 +6,17 @@ public final class ShardedTensors: Sendable {
   public struct File: Sendable {
     /// Its name in the folder.
     public let name: String
-    public let source: InputFile
+    public let source: any ByteSource
     public let header: SafetensorsHeader
 
     /// Bytes of the file.
     public var size: Int { source.size }
   }
 
+  /// The folder, or the container, the files are in.
   public let folder: String
+  /// All files there, those beside the tensors too.
+  public let contents: any ModelFolder
   /// In the order of their names, bytewise.
   public let files: [File]
   /// Sorted by name, bytewise; each name once.
@@ -26,7 +29,11 @@ public final class ShardedTensors: Sendable {
   /// every tensor certain: a wrong `total_size` (SI-8), an index that is ignored (SI-10).
   public let problems: [Failure]
 
-  /// Opens a folder, one safetensors file, or an index and the files it names; reads headers only.
+  /// The container, where that is what was opened.
+  public var container: PackedQuantFile? { (contents as? PackedQuantFolder)?.container }
+
+  /// Opens a folder, a container, one safetensors file, or an index and the files it names; reads
+  /// headers only.
   ///
   /// A `strict` opening throws the first broken rule; otherwise broken rules are gathered in
   /// `problems`, unreadable files are left out, and of a tensor that stands in two files the one
@@ -36,6 +43,7 @@ public final class ShardedTensors: Sendable {
     var problems = ShardProblems(strict: strict)
     let selection = try ShardSelection(path: path, problems: &problems)
     folder = selection.folder
+    contents = selection.contents
     index = selection.index
     unused = selection.unused
     files = try Self.open(selection, problems: &problems)
@@ -66,13 +74,16 @@ public final class ShardedTensors: Sendable {
   }
 
   private static func open(_ name: String, of selection: ShardSelection) throws -> File {
-    let path = selection.folder + "/" + name
-    if let index = selection.index, FileSystem.kind(of: path) == nil {
+    guard let source = try selection.contents.open(name) else {
+      guard let index = selection.index else {
+        throw Failure(.io, at: selection.folder + "/" + name, "cannot be opened")
+      }
       throw Failure(
         .malformed, at: index.path, "a shard is missing", expected: "\"\(name)\"", rule: "SI-4",
         remedy: "fetch the file again")
     }
-    let source = try InputFile(path: path)
-    return File(name: name, source: source, header: try SafetensorsHeader(reading: source))
+    let header = try SafetensorsHeader(reading: source)
+    try (source as? RestoredFile)?.check(header)
+    return File(name: name, source: source, header: header)
   }
 }

@@ -90,4 +90,12 @@ public enum Bytes {
   ) -> Bool {
     extremes(bytes, on: level).map { $0 == value...value } ?? true
   }
+
+  /// Sets every byte to `value`.
+  public static func fill(_ bytes: inout MutableRawSpan, with value: UInt8) {
+    // SAFETY: bytes of any memory may be set.
+    unsafe bytes.withUnsafeMutableBytes { bytes in
+      _ = unsafe bytes.initializeMemory(as: UInt8.self, repeating: value)
+    }
+  }
 }

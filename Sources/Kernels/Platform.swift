@@ -76,3 +76,8 @@ private func start(_ crew: Crew) -> Thread? {
     return nil
   }
 #endif
+
+/// Lets another thread run.
+public func giveWay() {
+  sched_yield()
+}

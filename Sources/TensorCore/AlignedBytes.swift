@@ -39,6 +39,11 @@ public struct AlignedBytes: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// Lends all bytes for the length of a call: for blocks that are kept in objects.
+  public func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+    try body(bytes)
+  }
+
   /// Lends the first `count` bytes for the length of a call.
   public mutating func withMutableBytes<Result>(
     count: Int, _ body: (inout MutableRawSpan) throws -> Result

@@ -9,7 +9,8 @@ internal import Synchronization
 public final class OutputFile: Sendable {
   /// The name the file takes on commit.
   public let path: String
-  private let temporary: String
+  /// Where it is until then.
+  public let temporary: String
   private let descriptor: Int32
   private let committed = Atomic<Bool>(false)
 

@@ -11,7 +11,7 @@ struct Convert: ParsableCommand {
       that was cut short goes on where it stopped when the same command runs again.
       """)
 
-  @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")
+  @Argument(help: "The source: a checkpoint folder, a .safetensors file, an index or a container.")
   var source: String
 
   @Option(
@@ -85,7 +85,7 @@ struct Dequantize: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write packed layers as dense weights: short for convert --to dense.")
 
-  @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")
+  @Argument(help: "The source: a checkpoint folder, a .safetensors file, an index or a container.")
   var source: String
 
   @Option(help: "The type of dense weights: bf16, f16 or f32; by default the model's own.")
@@ -107,7 +107,7 @@ struct Reshard: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write the same tensors into files of another size, byte for byte.")
 
-  @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")
+  @Argument(help: "The source: a checkpoint folder, a .safetensors file, an index or a container.")
   var source: String
 
   @OptionGroup var output: OutputArguments

@@ -8,7 +8,7 @@ struct Inspect: ParsableCommand {
   enum View: String, ExpressibleByArgument, CaseIterable { case summary, table, tree }
   enum Sorting: String, ExpressibleByArgument, CaseIterable { case name, size, dtype }
 
-  @Argument(help: "A checkpoint folder, a .safetensors file or an index.")
+  @Argument(help: "A checkpoint folder, a .safetensors file, an index or a container.")
   var path: String
 
   @Option(help: ArgumentHelp("How tensors are shown.", valueName: "view"))
@@ -46,13 +46,24 @@ struct Inspect: ParsableCommand {
     let checkpoint = try Checkpoint(opening: path, strict: false)
     if let tensor { return try showTensor(tensor, of: checkpoint) }
     let inspection = try Inspection(checkpoint, deep ? .thorough : .glance)
-    if json { return Terminal.print(inspection.json.text(indent: 2)) }
+    let container = checkpoint.tensors.container
+    if json {
+      var object = inspection.json.object ?? JSONObject()
+      if let container { object["container"] = container.json }
+      return Terminal.print(JSON.object(object).text(indent: 2))
+    }
     let text = InspectionText(inspection)
     Terminal.print(text.header)
     let isNarrowed = view == .summary && (filter != nil || sort != .name)
     switch isNarrowed ? .table : view {
-    case .summary: Terminal.print(text.summary)
-    case .table: Terminal.print(text.table(tensors(of: checkpoint)))
+    case .summary:
+      Terminal.print(text.summary)
+      if let container { Terminal.print(ContainerText(container: container).summary) }
+    case .table:
+      let glob = filter.map(Glob.init)
+      Terminal.print(
+        container.map { ContainerText(container: $0).table { glob?.matches($0) ?? true } }
+          ?? text.table(tensors(of: checkpoint)))
     case .tree: Terminal.print(TensorTree(tensors(of: checkpoint)).text)
     }
   }

@@ -10,7 +10,7 @@ struct MakeManifest: ParsableCommand {
       \(Manifest.fileName), nibble verify checks it.
       """)
 
-  @Argument(help: "A checkpoint folder, a .safetensors file or an index.")
+  @Argument(help: "A checkpoint folder, a .safetensors file, an index or a container.")
   var path: String
 
   @Option(name: .shortAndLong, help: "The file to write; by default it is printed.")

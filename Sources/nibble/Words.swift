@@ -51,6 +51,11 @@ enum Words {
     return (value < 0 ? "-" : "") + fixed(mantissa, 3) + "e\(exponent)"
   }
 
+  /// `1.29 GB/s`.
+  static func rate(_ bytes: Int, _ seconds: Double) -> String {
+    "\(fixed(Double(bytes) / max(seconds, 1e-9) / 1e9, 2)) GB/s"
+  }
+
   static func plural(_ count: Int, _ word: String) -> String {
     count == 1 ? "1 \(word)" : "\(count) \(word)s"
   }

@@ -36,4 +36,11 @@ public enum Fixtures {
     // SAFETY: getenv returns nil or a NUL-terminated string, copied at once.
     unsafe getenv("NIBBLE_GOLDENS").map { unsafe String(cString: $0) }
   }()
+
+  /// Rounds of each test on random damage; `NIBBLE_FUZZ` asks for more.
+  public static let fuzzRounds: Int = {
+    // SAFETY: as above.
+    let asked = unsafe getenv("NIBBLE_FUZZ").map { unsafe String(cString: $0) }
+    return asked.flatMap(Int.init) ?? 300
+  }()
 }

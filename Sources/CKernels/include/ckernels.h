@@ -106,6 +106,21 @@ typedef struct ck_kernels {
   // Takes `count` blocks of 64 bytes into a state of SHA-256: eight words, the first one first.
   void (*sha256)(uint32_t *state, const void *blocks, size_t count);
 
+  // Elements [count] <-> planes of their bytes, the lowest first. `turn` is 0 or 1: elements are
+  // rotated left by that many bits before they are taken apart, and back after. Planes of 4-byte
+  // elements begin `stride` bytes after each other.
+  void (*split_2)(const void *source, void *low, void *high, size_t count, unsigned turn);
+  void (*merge_2)(const void *low, const void *high, void *target, size_t count, unsigned turn);
+  void (*split_4)(const void *source, void *planes, size_t stride, size_t count, unsigned turn);
+  void (*merge_4)(const void *planes, size_t stride, void *target, size_t count, unsigned turn);
+
+  // codes [2*count] <-> pairs [count]: the low three bits of two codes, the first one lower.
+  void (*pair)(const void *codes, void *pairs, size_t count);
+  void (*unpair)(const void *pairs, void *codes, size_t count);
+
+  // XXH64 of the bytes.
+  uint64_t (*xxh64)(const void *bytes, size_t count, uint64_t seed);
+
   void (*statistics)(const void *values, size_t count, ck_statistics *result);
 
   // Blockwise quantization. Values and absmax are f32, `block` > 0 values share one absmax, the last
