@@ -121,8 +121,8 @@ AVX2 static void f32_to_f16(const void *source, void *target, size_t count) {
 }
 
 // Eight bf16 in the low halves of 32-bit elements.
-INLINE __m256i rounded(const uint8_t *from) {
-  const __m256i bits = load(from), one = _mm256_set1_epi32(1);
+INLINE __m256i rounded(__m256i bits) {
+  const __m256i one = _mm256_set1_epi32(1);
   const __m256i high = _mm256_srli_epi32(bits, 16);
   const __m256i bias = _mm256_add_epi32(both(high, one), _mm256_set1_epi32(0x7FFF));
   const __m256i nearest = _mm256_srli_epi32(_mm256_add_epi32(bits, bias), 16);
@@ -137,10 +137,37 @@ AVX2 static void f32_to_bf16(const void *source, void *target, size_t count) {
   uint8_t *to = target;
   size_t i = 0;
   for (; i + 16 <= count; i += 16) {
-    const __m256i pairs = _mm256_packus_epi32(rounded(from + 4 * i), rounded(from + 4 * i + 32));
+    const __m256i pairs = _mm256_packus_epi32(rounded(load(from + 4 * i)), rounded(load(from + 4 * i + 32)));
     store(to + 2 * i, _mm256_permute4x64_epi64(pairs, 0xD8));
   }
   plain_f32_to_bf16(from + 4 * i, to + 2 * i, count - i);
+}
+
+INLINE __m256i affine_bits(const uint8_t *codes, __m256 scale, __m256 zero) {
+  return _mm256_castps_si256(_mm256_mul_ps(scale, _mm256_sub_ps(numbers(codes), zero)));
+}
+
+AVX2 static void affine_run_bf16(const void *codes, const void *scales, const void *zeros,
+                                 void *halves, size_t count, size_t group) {
+  const uint8_t *q = codes, *s = scales, *z = zeros;
+  uint8_t *to = halves;
+  for (size_t i = 0; i < count; s += 4, z += 4) {
+    const __m256 scale = _mm256_set1_ps(load_f32(s)), zero = _mm256_set1_ps(load_f32(z));
+    const size_t end = i + smaller(group, count - i);
+    for (; i + 16 <= end; i += 16) {
+      const __m256i low = rounded(affine_bits(q + i, scale, zero));
+      const __m256i high = rounded(affine_bits(q + i + 8, scale, zero));
+      store(to + 2 * i, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
+    }
+    uint8_t rest[16] = {0}, values[32];
+    if (i == end) continue;
+    memcpy(rest, q + i, end - i);
+    const __m256i low = rounded(affine_bits(rest, scale, zero));
+    const __m256i high = rounded(affine_bits(rest + 8, scale, zero));
+    store(values, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
+    memcpy(to + 2 * i, values, 2 * (end - i));
+    i = end;
+  }
 }
 
 // The values of one run: the low and the high bytes of a table are looked up apart and interleaved.
@@ -246,6 +273,7 @@ AVX2 static void statistics(const void *values, size_t count, ck_statistics *res
 void ck_fill_avx2_floats(ck_kernels *table) {
   table->affine_rows = affine_rows;
   table->affine_run = affine_run;
+  table->affine_run_bf16 = affine_run_bf16;
   table->added_run = added_run;
   table->table_run = table_run;
   table->multiply = multiply;

@@ -123,6 +123,22 @@ void plain_f32_to_bf16(const void *source, void *target, size_t count) {
   for (size_t i = 0; i < count; i++) store_u16(to + 2 * i, bf16_of_f32(load_u32(from + 4 * i)));
 }
 
+static void plain_affine_run_bf16(const void *codes, const void *scales, const void *zeros,
+                                  void *halves, size_t count, size_t group) {
+  const uint8_t *q = codes, *s = scales, *z = zeros;
+  uint8_t *to = halves;
+  for (size_t i = 0; i < count; s += 4, z += 4) {
+    const float scale = load_f32(s), zero = load_f32(z);
+    const size_t end = i + smaller(group, count - i);
+    for (; i < end; i++) {
+      const float value = scale * ((float)q[i] - zero);
+      uint32_t bits;
+      memcpy(&bits, &value, 4);
+      store_u16(to + 2 * i, bf16_of_f32(bits));
+    }
+  }
+}
+
 void plain_lookup_halves(const void *codes, const void *tables, void *target, size_t count,
                          size_t group) {
   const uint8_t *from = codes;
@@ -193,6 +209,7 @@ static void plain_statistics(const void *values, size_t count, ck_statistics *re
 void ck_fill_plain_floats(ck_kernels *table) {
   table->affine_rows = plain_affine_rows;
   table->affine_run = plain_affine_run;
+  table->affine_run_bf16 = plain_affine_run_bf16;
   table->added_run = plain_added_run;
   table->table_run = plain_table_run;
   table->multiply = plain_multiply;

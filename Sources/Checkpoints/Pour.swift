@@ -231,7 +231,9 @@ struct Pour {
   private static func step(_ part: EncodedPart, rowBytes: Int, _ layer: any PackedLayer) -> Int {
     let isTurned = part.order.map { $0 != layer.order } ?? false
     let codesPerByte = part.order == nil ? 1 : 8 / min(8, layer.form.grid.bits)
-    let bytes = (isTurned ? BandSize.turned : BandSize.matched) / codesPerByte
+    let isDense = part.info.dtype.isFloat
+    let turned = isDense ? BandSize.turnedDense(layer) : BandSize.turned / codesPerByte
+    let bytes = isTurned ? turned : BandSize.matched / codesPerByte
     let wanted = bytes / max(rowBytes, 1) / part.alignment * part.alignment
     return max(wanted, part.alignment)
   }

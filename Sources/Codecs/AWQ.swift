@@ -135,6 +135,8 @@ struct AWQLayer: PackedLayer {
       grouping: .columns(size: claim.groupSize), scaleType: scales.dtype, offset: .integer)
   }
 
+  var interleaved: InterleavedRows? { InterleavedRows(words: qweight, outputs: claim.rows) }
+
   func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {

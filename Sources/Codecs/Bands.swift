@@ -25,4 +25,9 @@ public enum BandSize {
   public static let matched = 1 << 18
   /// Where one has to be turned: large enough for long runs on disk.
   public static let turned = 1 << 24
+  /// Bytes of weights that are made at a time from a layer that is read across: a run on disk is 2 kB
+  /// at least, and most layers leave room for the weights in the cache.
+  public static func turnedDense(_ layer: any PackedLayer) -> Int {
+    layer.interleaved == nil ? 1 << 22 : 1 << 25
+  }
 }

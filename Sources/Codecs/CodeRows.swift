@@ -12,6 +12,7 @@ extension PackedLayer {
   func forEachCodeRow(
     of region: Region, _ workspace: Workspace, _ body: (_ row: Int, _ codes: RawSpan) throws -> Void
   ) throws {
+    if let interleaved { return try interleaved.forEach(of: region, workspace, body) }
     let bits = form.grid.bits
     let isWords = storesWords && region.columns.count * bits % 32 == 0
     let size = isWords ? region.columns.count * bits / 8 : region.columns.count

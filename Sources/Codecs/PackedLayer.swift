@@ -24,6 +24,8 @@ public protocol PackedLayer: Sendable {
   func readWords(
     _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
   ) throws
+  /// Words that hold the codes of eight outputs each, where the layout interleaves them.
+  var interleaved: InterleavedRows? { get }
   /// Reads scales (region of rows × groups) in their stored type. Throws `io`.
   func readScales(
     _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
@@ -57,6 +59,8 @@ extension PackedLayer {
   public func remarks(_ workspace: Workspace) throws -> JSONObject { JSONObject() }
 
   public var storesWords: Bool { false }
+
+  public var interleaved: InterleavedRows? { nil }
 
   public func readWords(
     _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace

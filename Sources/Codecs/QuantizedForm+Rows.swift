@@ -31,6 +31,21 @@ extension QuantizedForm {
     if let factor { Dequantize.multiply(&weights, by: factor) }
   }
 
+  /// The same rounded to `type` in one pass, where there is one for it; false otherwise.
+  func dequantize(
+    _ codes: RawSpan, _ region: Region, row: Int, scales: RawSpan, offsets: RawSpan,
+    as type: DType, into halves: inout MutableRawSpan
+  ) -> Bool {
+    guard type == .bf16, factor == nil, case .affine = grid, case .columns(let size) = grouping,
+      offset.isSubtracted
+    else { return false }
+    let groups = parameters(of: region).columns.count
+    let picked = row * groups * 4..<(row + 1) * groups * 4
+    Dequantize.affineRunBF16(
+      codes, group: size, scales: scales.part(picked), zeros: offsets.part(picked), into: &halves)
+    return true
+  }
+
   /// Codes of neighbouring columns in runs of `size`.
   func dequantize(
     _ codes: RawSpan, group size: Int, scales: RawSpan, offsets: RawSpan,
@@ -69,6 +84,15 @@ extension QuantizedForm {
         case .added: scale * value + offsets.float32(at: group)
         }
       weights.set(weight.bitPattern, at: column)
+    }
+  }
+}
+
+extension Offset {
+  fileprivate var isSubtracted: Bool {
+    switch self {
+    case .integer, .real: true
+    case .none, .added: false
     }
   }
 }

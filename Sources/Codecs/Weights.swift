@@ -34,6 +34,9 @@ extension PackedLayer {
           try forEachCodeRow(of: region, workspace) { row, codes in
             var target = values.part(row * size..<(row + 1) * size)
             guard tables.areUsed else {
+              let isDone = form.dequantize(
+                codes, region, row: row, scales: scales, offsets: offsets, as: type, into: &target)
+              if isDone { return }
               form.dequantize(
                 codes, region, row: row, scales: scales, offsets: offsets, into: &weights)
               return try FloatConversion.fromFloat32(type, weights.bytes, into: &target)

@@ -38,6 +38,20 @@ public enum Dequantize {
     }
   }
 
+  /// `affineRun`, each number rounded once more to BF16, nearest and ties to even: `halves` is
+  /// [count], two bytes each. Traps if the lengths do not fit each other.
+  public static func affineRunBF16(
+    _ codes: RawSpan, group: Int, scales: RawSpan, zeros: RawSpan,
+    into halves: inout MutableRawSpan, on level: Processor.Level = .best
+  ) {
+    let count = check(codes, group, scales, halves.byteCount * 2)
+    precondition(zeros.byteCount == scales.byteCount)
+    // SAFETY: the lengths are as the kernel demands.
+    unsafe lend(codes, scales, zeros, &halves) {
+      unsafe level.kernels.pointee.affine_run_bf16($0, $1, $2, $3, count, group)
+    }
+  }
+
   /// codes [count], a scale and a term for each `group` of them: s·q, rounded, then + m, rounded.
   /// The last group may be partial. Traps if the lengths do not fit each other.
   public static func addedRun(

@@ -59,6 +59,21 @@ struct DequantizeTests {
         }
         let expected = Reference.affineRun(codes, group: group, scales: scales, zeros: offsets)
         #expect(mismatch(try #require(affine), expected, by: .sameBitsOrNaN) == nil, "\(count)")
+        let halves = fenced(codes, count: count * 2) { codes, halves in
+          Dequantize.affineRunBF16(
+            codes, group: group, scales: scales.rawSpan, zeros: offsets.rawSpan,
+            into: &halves, on: level)
+        }
+        let rounded = try #require(halves)
+        let patterns = stride(from: 0, to: rounded.count, by: 2).map {
+          Float(bitPattern: UInt32(rounded[$0]) << 16 | UInt32(rounded[$0 + 1]) << 24)
+        }
+        let once = expected.map { value in
+          let bits = value.bitPattern
+          let bias = 0x7FFF + (bits >> 16 & 1)
+          return value.isNaN ? value : Float(bitPattern: (bits &+ bias) & 0xFFFF_0000)
+        }
+        #expect(mismatch(patterns, once, by: .sameBitsOrNaN) == nil, "\(count)")
         let sums = Reference.addedRun(codes, group: group, scales: scales, added: offsets)
         #expect(mismatch(try #require(added), sums, by: .sameBitsOrNaN) == nil, "\(count)")
         for entries in [16, 256] {

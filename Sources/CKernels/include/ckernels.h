@@ -58,7 +58,10 @@ typedef struct ck_kernels {
   // codes [count], scales and zeros f32 [ceil(count/group)] -> s*(q-z), f32 [count].
   void (*affine_run)(const void *codes, const void *scales, const void *zeros, void *values,
                      size_t count, size_t group);
-  // The same with an added term: s*q rounded, then +m rounded.
+  // affine_run, each number rounded once more to bf16 [count].
+  void (*affine_run_bf16)(const void *codes, const void *scales, const void *zeros, void *halves,
+                          size_t count, size_t group);
+  // affine_run with an added term: s*q rounded, then +m rounded.
   void (*added_run)(const void *codes, const void *scales, const void *added, void *values,
                     size_t count, size_t group);
   // table f32 [entries], 16 or 256; codes are taken modulo entries -> table[q]*s, f32 [count].

@@ -83,7 +83,8 @@ struct BenchCodecs: ParsableCommand {
     let packed = tensors.reduce(0) { $0 + $1.byteCount }
     let name = "\(codec.name) \(bits)-bit"
     let bands = layer.form.bands(
-      .outputMajor, bytes: layer.order == .outputMajor ? BandSize.matched / 4 : BandSize.turned)
+      .outputMajor,
+      bytes: layer.order == .outputMajor ? BandSize.matched / 4 : BandSize.turnedDense(layer) / 2)
     let dtype = dtype.dtype
     return [
       Row(name: "\(name) pack", bytes: packed + rows * columns) {
