@@ -6,7 +6,8 @@ struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure against the limits of this machine in the same run.", shouldDisplay: false,
     subcommands: [
-      BenchKernels.self, BenchCodecs.self, BenchOpen.self, BenchConvert.self, BenchCheckpoint.self,
+      BenchKernels.self, BenchCodecs.self, BenchOpen.self, BenchConvert.self, BenchQuantize.self,
+      BenchCheckpoint.self,
     ])
 }
 
