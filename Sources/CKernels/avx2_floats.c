@@ -62,6 +62,27 @@ AVX2 static void added_run(const void *codes, const void *scales, const void *ad
   }
 }
 
+AVX2 static void signed_run(const void *codes, const void *scales, float factor, void *values,
+                            size_t count, size_t group) {
+  const int8_t *q = codes;
+  const uint8_t *s = scales;
+  uint8_t *to = values;
+  const __m256 last = _mm256_set1_ps(factor);
+  for (size_t i = 0; i < count; s += 4) {
+    const float scale = load_f32(s);
+    const size_t end = i + smaller(group, count - i);
+    for (; i + 8 <= end; i += 8) {
+      const __m256i eight = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(q + i)));
+      const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(eight), _mm256_set1_ps(scale));
+      store_floats(to + 4 * i, _mm256_mul_ps(product, last));
+    }
+    for (; i < end; i++) {
+      const float product = (float)q[i] * scale;
+      store_f32(to + 4 * i, product * factor);
+    }
+  }
+}
+
 // Eight values of a table of 16, held in two registers: bit 3 of the code selects the register.
 INLINE __m256 picked(__m256 low, __m256 high, const uint8_t *codes) {
   const __m256i index = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)codes));
@@ -275,6 +296,7 @@ void ck_fill_avx2_floats(ck_kernels *table) {
   table->affine_run = affine_run;
   table->affine_run_bf16 = affine_run_bf16;
   table->added_run = added_run;
+  table->signed_run = signed_run;
   table->table_run = table_run;
   table->multiply = multiply;
   table->f16_to_f32 = f16_to_f32;

@@ -56,6 +56,62 @@ static void plain_block_nibbles(const void *values, const void *absmax, const vo
                   smaller(block, count - i));
 }
 
+enum { run = 64 };
+
+static void widen(const uint8_t *halves, int is_brain, float *values, size_t count) {
+  if (is_brain)
+    plain_bf16_to_f32(halves, values, count);
+  else
+    plain_f16_to_f32(halves, values, count);
+}
+
+float plain_half_absmax(const uint8_t *halves, int is_brain, size_t count, int *is_finite) {
+  float most = 0, values[run];
+  *is_finite = 1;
+  for (size_t i = 0; i < count; i += run) {
+    const size_t part = smaller(run, count - i);
+    int fine;
+    widen(halves + 2 * i, is_brain, values, part);
+    const float largest = plain_absmax((const uint8_t *)values, part, &fine);
+    if (largest > most) most = largest;
+    *is_finite &= fine;
+  }
+  return most;
+}
+
+static size_t plain_half_block_absmax(const void *halves, int is_brain, size_t count, size_t block,
+                                      void *absmax) {
+  const uint8_t *from = halves;
+  uint8_t *to = absmax;
+  size_t wrong = 0;
+  for (size_t i = 0; i < count; i += block, to += 4) {
+    int is_finite;
+    store_f32(to, plain_half_absmax(from + 2 * i, is_brain, smaller(block, count - i), &is_finite));
+    wrong += !is_finite;
+  }
+  return wrong;
+}
+
+void plain_half_nibbles(const nibble_rule *rule, float factor, const uint8_t *halves, int is_brain,
+                        uint8_t *packed, size_t count) {
+  float values[run];
+  for (size_t i = 0; i < count; i += run) {
+    const size_t part = smaller(run, count - i);
+    widen(halves + 2 * i, is_brain, values, part);
+    plain_nibbles(rule, factor, (const uint8_t *)values, packed + i / 2, part);
+  }
+}
+
+static void plain_half_block_nibbles(const void *halves, int is_brain, const void *absmax,
+                                     const void *rule, void *packed, size_t count, size_t block) {
+  const uint8_t *from = halves, *most = absmax;
+  uint8_t *to = packed;
+  const nibble_rule known = load_rule(rule);
+  for (size_t i = 0; i < count; i += block, most += 4)
+    plain_half_nibbles(&known, block_factor(load_f32(most), known.floor), from + 2 * i, is_brain,
+                       to + i / 2, smaller(block, count - i));
+}
+
 uint8_t plain_byte(const uint8_t *thresholds, float x) {
   size_t rank = 0;
   for (size_t step = 128; step > 0; step /= 2)
@@ -74,7 +130,7 @@ static void plain_block_bytes(const void *values, const void *absmax, const void
   }
 }
 
-static uint8_t looked_up(const uint8_t *table, float x) {
+uint8_t plain_looked_up(const uint8_t *table, float x) {
   if (isnan(x)) return 0;
   const float held = x < -1 ? -1 : x > 1 ? 1 : x;
   return table[(uint16_t)((held + 1) * 0.5f * 65535.0f + 0.5f)];
@@ -87,7 +143,7 @@ static void plain_block_lookup(const void *values, const void *absmax, const voi
   for (size_t i = 0; i < count; most += 4) {
     const float factor = block_factor(load_f32(most), 0);
     const size_t end = i + smaller(block, count - i);
-    for (; i < end; i++) to[i] = looked_up(table, load_f32(from + 4 * i) * factor);
+    for (; i < end; i++) to[i] = plain_looked_up(table, load_f32(from + 4 * i) * factor);
   }
 }
 
@@ -116,6 +172,8 @@ void plain_f16_to_s8(const void *values, void *codes, size_t count, float factor
 void ck_fill_plain_blockwise(ck_kernels *table) {
   table->block_absmax = plain_block_absmax;
   table->block_nibbles = plain_block_nibbles;
+  table->half_block_absmax = plain_half_block_absmax;
+  table->half_block_nibbles = plain_half_block_nibbles;
   table->block_bytes = plain_block_bytes;
   table->block_lookup = plain_block_lookup;
   table->f16_absmax = plain_f16_absmax;

@@ -26,6 +26,21 @@ static void plain_affine_run(const void *codes, const void *scales, const void *
   }
 }
 
+static void plain_signed_run(const void *codes, const void *scales, float factor, void *values,
+                             size_t count, size_t group) {
+  const int8_t *q = codes;
+  const uint8_t *s = scales;
+  uint8_t *to = values;
+  for (size_t i = 0; i < count; s += 4) {
+    const float scale = load_f32(s);
+    const size_t end = i + smaller(group, count - i);
+    for (; i < end; i++) {
+      const float product = (float)q[i] * scale;
+      store_f32(to + 4 * i, product * factor);
+    }
+  }
+}
+
 static void plain_added_run(const void *codes, const void *scales, const void *added,
                             void *values, size_t count, size_t group) {
   const uint8_t *q = codes, *s = scales, *m = added;
@@ -212,6 +227,7 @@ void ck_fill_plain_floats(ck_kernels *table) {
   table->affine_run_bf16 = plain_affine_run_bf16;
   table->added_run = plain_added_run;
   table->table_run = plain_table_run;
+  table->signed_run = plain_signed_run;
   table->multiply = plain_multiply;
   table->f16_to_f32 = plain_f16_to_f32;
   table->bf16_to_f32 = plain_bf16_to_f32;

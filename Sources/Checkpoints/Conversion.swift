@@ -185,8 +185,9 @@ extension ConversionPlan {
   private func proveParts(
     of output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
   ) throws -> [LayerComparison] {
-    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
-      if case .encode(let part, let layer) = output.recipe { (layer.name, part) } else { nil }
+    let parts = outputs.compactMap { output -> DenseProof.Part? in
+      guard case .encode(let part, let layer) = output.recipe else { return nil }
+      return DenseProof.Part(name: layer.name, part: part)
     }
     return try DenseProof(parts: parts, output: output, threads: options.threads)
       .run(progress: progress)
@@ -205,8 +206,9 @@ extension ConversionPlan {
   }
 
   private func provePadded(in output: Checkpoint) throws -> [LayerComparison] {
-    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
-      if case .pad(let part) = output.recipe { (part.info.name, part) } else { nil }
+    let parts = outputs.compactMap { output -> DenseProof.Part? in
+      guard case .pad(let part) = output.recipe else { return nil }
+      return DenseProof.Part(name: part.info.name, part: part)
     }
     return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
   }
@@ -215,11 +217,17 @@ extension ConversionPlan {
   private func proveQuantized(
     in output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
   ) throws -> [LayerComparison] {
-    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
-      if case .quantize(let part, _, _) = output.recipe { (part.info.name, part) } else { nil }
+    var parts: [DenseProof.Part] = []
+    var beside: Set<String> = []
+    for output in outputs {
+      guard case .quantize(let part, _, let companion) = output.recipe else { continue }
+      parts.append(DenseProof.Part(name: part.info.name, part: part, companion: companion))
+      if let companion { beside.insert(companion.part.info.name) }
     }
-    return try DenseProof(parts: parts, output: output, threads: options.threads)
-      .run(progress: progress)
+    return try DenseProof(
+      parts: parts.filter { !beside.contains($0.name) }, output: output, threads: options.threads,
+      bandBytes: BandSize.matched
+    ).run(progress: progress)
   }
 
   /// Tensors that are copied.

@@ -41,6 +41,30 @@ struct BitsAndBytesInt8Layer: PackedLayer {
     _ region: Region, _ order: Order, into offsets: inout MutableRawSpan, _ workspace: Workspace
   ) throws {}
 
+  /// From signed codes to numbers without a table, a row at a time so that float32 stays in the cache.
+  func readRounded(
+    _ rows: Range<Int>, as type: DType, into values: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    let width = claim.columns
+    let size = width * type.bits / 8
+    try workspace.lend(rows.count * 4) { maxima in
+      try weight.maxima.read(into: &maxima, at: rows.lowerBound * 4)
+      try workspace.lend(width) { codes in
+        try workspace.lend(width * 4) { weights in
+          for (position, row) in rows.enumerated() {
+            try weight.codes.read(into: &codes, at: row * width)
+            Dequantize.signedRun(
+              codes.bytes, group: width,
+              scales: maxima.bytes.part(position * 4..<(position + 1) * 4),
+              factor: Grid.int8Factor, into: &weights)
+            var target = values.part(position * size..<(position + 1) * size)
+            try FloatConversion.fromFloat32(type, weights.bytes, into: &target)
+          }
+        }
+      }
+    }
+  }
+
   func remarks(_ workspace: Workspace) throws -> JSONObject {
     let columns = try OutlierColumns(of: self, workspace)
     return JSONObject([

@@ -1,5 +1,5 @@
 import CKernels
-internal import TensorCore
+public import TensorCore
 
 /// How numbers in -1...1 become codes of four bits: the code of x is the one listed for the number
 /// of thresholds below x.
@@ -29,23 +29,31 @@ public struct NibbleRule: Sendable, Equatable {
   }
 }
 
-/// Blocks of float32 values that share their largest magnitude, and the codes they become.
+/// Blocks of values that share their largest magnitude, and the codes they become.
 ///
+/// Values are float32 where no type is named; of float16 and bfloat16 it is their float32 that counts.
 /// The last block may be partial. Each product is rounded once; the factor of a block is 1 divided
 /// by its largest magnitude, rounded. O(values).
 public enum Blockwise {
   /// The largest magnitude of each block, NaN passed over: `absmax` float32, one for each block.
   ///
-  /// Returns how many blocks hold an infinity or NaN. Traps if the lengths do not fit each other.
+  /// Returns how many blocks hold an infinity or NaN. Traps if the lengths do not fit each other or
+  /// the type is not F32, F16 or BF16.
   public static func absmax(
-    _ values: RawSpan, block: Int, into absmax: inout MutableRawSpan,
+    _ values: RawSpan, _ type: DType = .f32, block: Int, into absmax: inout MutableRawSpan,
     on level: Processor.Level = .best
   ) -> Int {
-    let count = check(values, block, absmax.byteCount)
+    let count = check(values, type, block, absmax.byteCount)
     var wrong = 0
-    // SAFETY: the lengths are as the kernel demands.
+    // SAFETY: the lengths are as the kernels demand.
     unsafe lend(values, &absmax) {
-      wrong = unsafe level.kernels.pointee.block_absmax($0, count, block, $1)
+      let kernels = unsafe level.kernels
+      switch type {
+      case .f32: wrong = unsafe kernels.pointee.block_absmax($0, count, block, $1)
+      default:
+        let isBrain: Int32 = type == .bf16 ? 1 : 0
+        wrong = unsafe kernels.pointee.half_block_absmax($0, isBrain, count, block, $1)
+      }
     }
     return wrong
   }
@@ -53,16 +61,22 @@ public enum Blockwise {
   /// Codes of four bits, two in a byte, the first in its high half. `block` is even; an odd count
   /// ends in the code of a value of 0.
   ///
-  /// Traps if the lengths do not fit each other.
+  /// Traps if the lengths do not fit each other or the type is not F32, F16 or BF16.
   public static func nibbles(
-    _ values: RawSpan, absmax: RawSpan, block: Int, by rule: NibbleRule,
+    _ values: RawSpan, _ type: DType = .f32, absmax: RawSpan, block: Int, by rule: NibbleRule,
     into packed: inout MutableRawSpan, on level: Processor.Level = .best
   ) {
-    let count = check(values, block, absmax.byteCount)
+    let count = check(values, type, block, absmax.byteCount)
     precondition(block % 2 == 0 && packed.byteCount == count / 2 + count % 2)
-    // SAFETY: the lengths are as the kernel demands; the rule has the 81 bytes it takes.
+    // SAFETY: the lengths are as the kernels demand; the rule has the 81 bytes they take.
     unsafe lend(values, absmax, rule.bytes.rawSpan, &packed) {
-      unsafe level.kernels.pointee.block_nibbles($0, $1, $2, $3, count, block)
+      let kernels = unsafe level.kernels
+      switch type {
+      case .f32: unsafe kernels.pointee.block_nibbles($0, $1, $2, $3, count, block)
+      default:
+        let isBrain: Int32 = type == .bf16 ? 1 : 0
+        unsafe kernels.pointee.half_block_nibbles($0, isBrain, $1, $2, $3, count, block)
+      }
     }
   }
 
@@ -74,7 +88,7 @@ public enum Blockwise {
     _ values: RawSpan, absmax: RawSpan, block: Int, thresholds: [Float],
     into codes: inout MutableRawSpan, on level: Processor.Level = .best
   ) {
-    let count = check(values, block, absmax.byteCount)
+    let count = check(values, .f32, block, absmax.byteCount)
     precondition(thresholds.count == 255 && codes.byteCount == count)
     // SAFETY: the lengths are as the kernel demands.
     unsafe lend(values, absmax, thresholds.rawSpan, &codes) {
@@ -89,7 +103,7 @@ public enum Blockwise {
     _ values: RawSpan, absmax: RawSpan, block: Int, table: [UInt8],
     into codes: inout MutableRawSpan, on level: Processor.Level = .best
   ) {
-    let count = check(values, block, absmax.byteCount)
+    let count = check(values, .f32, block, absmax.byteCount)
     precondition(table.count == 65536 && codes.byteCount == count)
     // SAFETY: the lengths are as the kernel demands.
     unsafe lend(values, absmax, table.rawSpan, &codes) {
@@ -122,9 +136,13 @@ public enum Blockwise {
     unsafe lend(halves, &codes) { unsafe level.kernels.pointee.f16_to_s8($0, $1, count, factor) }
   }
 
-  private static func check(_ values: RawSpan, _ block: Int, _ absmaxBytes: Int) -> Int {
-    let count = values.byteCount / 4
-    precondition(values.byteCount == count * 4 && block > 0)
+  private static func check(
+    _ values: RawSpan, _ type: DType, _ block: Int, _ absmaxBytes: Int
+  ) -> Int {
+    precondition(type == .f32 || type == .f16 || type == .bf16)
+    let size = type == .f32 ? 4 : 2
+    let count = values.byteCount / size
+    precondition(values.byteCount == count * size && block > 0)
     precondition(absmaxBytes == (count / block + (count % block == 0 ? 0 : 1)) * 4)
     return count
   }

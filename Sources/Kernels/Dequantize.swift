@@ -66,6 +66,19 @@ public enum Dequantize {
     }
   }
 
+  /// Signed codes [count], a scale for each `group` of them: (q·s)·`factor`, each product rounded. The
+  /// last group may be partial. Traps if the lengths do not fit each other.
+  public static func signedRun(
+    _ codes: RawSpan, group: Int, scales: RawSpan, factor: Float,
+    into values: inout MutableRawSpan, on level: Processor.Level = .best
+  ) {
+    let count = check(codes, group, scales, values.byteCount)
+    // SAFETY: the lengths are as the kernel demands.
+    unsafe lend(codes, scales, &values) {
+      unsafe level.kernels.pointee.signed_run($0, $1, factor, $2, count, group)
+    }
+  }
+
   /// codes [count], one `table` of 16 or 256 values, a scale for each `group`: table[q]·s, where
   /// a code counts modulo the size of the table. The last group may be partial.
   ///

@@ -13,6 +13,11 @@ public enum FloatConversion {
   /// The dtypes that can be written.
   public static let writable: Set<DType> = [.f32, .f16, .bf16]
 
+  /// Without hashing: small tiles ask often.
+  private static func isWritable(_ dtype: DType) -> Bool {
+    dtype == .f32 || dtype == .f16 || dtype == .bf16
+  }
+
   /// Elements of `dtype` to f32. O(elements). Traps if the lengths do not fit each other.
   ///
   /// Throws `unsupported` if `dtype` is not readable.
@@ -20,15 +25,16 @@ public enum FloatConversion {
     _ dtype: DType, _ source: RawSpan, into target: inout MutableRawSpan,
     on level: Processor.Level = .best
   ) throws(Failure) {
-    guard readable.contains(dtype) else {
-      throw Failure(.unsupported, at: dtype.rawValue, "cannot be read as numbers")
-    }
     let count = target.byteCount / 4
-    precondition(target.byteCount == count * 4 && source.byteCount == count * (dtype.bits / 8))
-    if let table = tables[dtype] {
+    if !isWritable(dtype) {
+      guard let table = tables[dtype] else {
+        throw Failure(.unsupported, at: dtype.rawValue, "cannot be read as numbers")
+      }
+      precondition(target.byteCount == count * 4 && source.byteCount == count)
       lookUp(source, in: table, into: &target, on: level)
       return
     }
+    precondition(target.byteCount == count * 4 && source.byteCount == count * (dtype.bits / 8))
     // SAFETY: both hold `count` elements.
     unsafe lend(source, &target) {
       switch dtype {
@@ -46,7 +52,7 @@ public enum FloatConversion {
     _ dtype: DType, _ source: RawSpan, into target: inout MutableRawSpan,
     on level: Processor.Level = .best
   ) throws(Failure) {
-    guard writable.contains(dtype) else {
+    guard isWritable(dtype) else {
       throw Failure(.unsupported, at: dtype.rawValue, "cannot be written from f32")
     }
     let count = source.byteCount / 4

@@ -24,10 +24,11 @@ public final class Workspace: @unchecked Sendable {
   }
 
   private func take(_ count: Int) -> Block {
-    let fitting = free.indices.filter { free[$0].bytes.count >= count }
-    if let best = fitting.min(by: { free[$0].bytes.count < free[$1].bytes.count }) {
-      return free.remove(at: best)
+    var best: Int?
+    for (index, block) in free.enumerated() where block.bytes.count >= count {
+      if best.map({ block.bytes.count < free[$0].bytes.count }) ?? true { best = index }
     }
+    if let best { return free.remove(at: best) }
     if !free.isEmpty { free.removeLast() }
     return Block(count: count)
   }

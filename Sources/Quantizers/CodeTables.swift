@@ -2,7 +2,8 @@
 ///
 /// All are float32 in -1...1. Tables for eight bits have 256 entries, ascending; those of fewer bits
 /// among them are filled up with zeros in the middle. Each is derived, step by step in the precision
-/// of its source, so that every bit is the same. Source: `functional.py` of bitsandbytes 0.50.
+/// of its source, so that every bit is the same; those made from data are `Quantiles.map`'s. Source:
+/// `functional.py` of bitsandbytes 0.50.
 public enum CodeTables {
   /// Evenly spaced numbers from `start` to `end`, as torch rounds them: from the nearer end, product
   /// and sum rounded once together.
@@ -66,14 +67,5 @@ public enum CodeTables {
       }
     }
     return normalised(filled(values.map { Float($0) }))
-  }
-
-  /// A table from data: 255 quantiles of it and 0, divided by the largest magnitude.
-  /// Traps where the count is another.
-  public static func quantiles(_ quantiles: [Float]) -> [Float] {
-    precondition(quantiles.count == 255)
-    let sorted = (quantiles + [0]).sorted()
-    let largest = sorted.map(\.magnitude).max() ?? 1
-    return largest > 0 ? sorted.map { $0 / largest } : sorted
   }
 }

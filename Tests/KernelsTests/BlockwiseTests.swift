@@ -67,6 +67,46 @@ struct BlockwiseTests {
     }
   }
 
+  /// Every pattern of two bytes is some number: blocks of all kinds, and of all finite kinds.
+  @Test(
+    "float16 and bfloat16 become what their float32 does", arguments: Processor.levels.map(\.name),
+    blocks)
+  func halves(level: String, block: Int) throws {
+    let level = try Processor.level(named: level)
+    var random = SplitMix64(seed: 0x76)
+    for type in [DType.f16, .bf16] {
+      let infinity: UInt16 = type == .f16 ? 0x7C00 : 0x7F80
+      for count in counts {
+        let rule = rule(floor: count % 2 == 0 ? 0 : 1e-38, from: &random)
+        let wild = (0..<count).map { _ in UInt16.random(in: 0...UInt16.max, using: &random) }
+        let finite = wild.map { $0 & 0x7FFF < infinity ? $0 : $0 & 0x8000 }
+        // Plain blocks with one that is not finite.
+        let spoilt = finite.enumerated().map { $0 == count / 2 ? infinity : $1 }
+        let near = finite.map { $0 & 0x83FF | infinity / 2 & 0x7C00 }
+        for halves in [wild, finite, spoilt, near, finite.map { $0 & 0x8000 }] {
+          let source = halves.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+          let format = type == .f16 ? FloatFormat.f16.value : { Float(bitPattern: $0 << 16) }
+          let values = halves.map { format(UInt32($0)) }
+          let expected = Reference.blockAbsmax(values, block: block)
+          var wrong = 0
+          let maxima = fencedFloats(source, count: expected.absmax.count) { halves, absmax in
+            wrong = Blockwise.absmax(halves, type, block: block, into: &absmax, on: level)
+          }
+          #expect(mismatch(try #require(maxima), expected.absmax, by: .sameBits) == nil)
+          #expect(wrong == expected.wrong, "\(type), \(count)")
+          let packed = fenced(source, count: (count + 1) / 2) { halves, packed in
+            Blockwise.nibbles(
+              halves, type, absmax: expected.absmax.rawSpan, block: block, by: rule,
+              into: &packed, on: level)
+          }
+          let codes = Reference.blockNibbles(
+            values, absmax: expected.absmax, block: block, by: rule)
+          #expect(mismatch(try #require(packed), codes) == nil, "\(type), \(count), \(random)")
+        }
+      }
+    }
+  }
+
   @Test("eight bits by thresholds", arguments: Processor.levels.map(\.name), blocks)
   func eightBits(level: String, block: Int) throws {
     let level = try Processor.level(named: level)

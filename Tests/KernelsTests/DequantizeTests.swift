@@ -76,6 +76,14 @@ struct DequantizeTests {
         #expect(mismatch(patterns, once, by: .sameBitsOrNaN) == nil, "\(count)")
         let sums = Reference.addedRun(codes, group: group, scales: scales, added: offsets)
         #expect(mismatch(try #require(added), sums, by: .sameBitsOrNaN) == nil, "\(count)")
+        let signed = fencedFloats(codes, count: count) { codes, values in
+          Dequantize.signedRun(
+            codes, group: group, scales: scales.rawSpan, factor: 0.0078740157, into: &values,
+            on: level)
+        }
+        let products = Reference.signedRun(
+          codes, group: group, scales: scales, factor: 0.0078740157)
+        #expect(mismatch(try #require(signed), products, by: .sameBitsOrNaN) == nil, "\(count)")
         for entries in [16, 256] {
           let table = parameters(entries, difficult: difficult, from: &random)
           let values = fencedFloats(codes, count: count) { codes, values in

@@ -88,10 +88,27 @@ import Testing
     }
   }
 
-  @Test func quantilesBecomeATable() {
-    let data = (0..<255).map { Float($0 - 100) / 20 }
-    let table = CodeTables.quantiles(data)
-    #expect(table.count == 256 && table == table.sorted())
-    #expect(table.map(\.magnitude).max() == 1 && table.contains(0))
+  /// The peer lists eight decimals; half of the last one, and the rounding to float32.
+  @Test func theListedNumbersOfAF4AreTheDerivedOnes() {
+    let listed = [
+      -1, -0.69441008, -0.51243739, -0.3736951, -0.25607552, -0.14982478, -0.04934812, 0,
+      0.04273164, 0.12934483, 0.21961274, 0.31675666, 0.42563882, 0.55496234, 0.72424863, 1,
+    ]
+    let derived = CodeTables.abnormal()
+    #expect(derived.count == 16)
+    for (number, known) in zip(derived, listed) {
+      #expect(abs(Double(number) - known) <= 5e-9 + Double(number.ulp) / 2, "\(known)")
+    }
+  }
+
+  @Test("larger blocks have larger maxima, and smaller numbers", arguments: [32, 4096])
+  func abnormalFloatOfOtherBlocks(size: Int) {
+    let table = CodeTables.abnormal(blockSize: size)
+    let usual = CodeTables.abnormal()
+    #expect(table == table.sorted() && Set(table).count == 16)
+    #expect(table.first == -1 && table[7] == 0 && table.last == 1)
+    for index in [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14] {
+      #expect((table[index].magnitude < usual[index].magnitude) == (size > 64))
+    }
   }
 }

@@ -67,6 +67,9 @@ typedef struct ck_kernels {
   // table f32 [entries], 16 or 256; codes are taken modulo entries -> table[q]*s, f32 [count].
   void (*table_run)(const void *codes, const void *table, size_t entries, const void *scales,
                     void *values, size_t count, size_t group);
+  // codes s8 [count], scales f32 [ceil(count/group)] -> (q*s)*factor, f32 [count].
+  void (*signed_run)(const void *codes, const void *scales, float factor, void *values,
+                     size_t count, size_t group);
 
   // Codes of 4 bits, two in a byte with the first in its high half. Packing takes their low bits and
   // writes ceil(count/2) bytes, the last half that is not used as 0.
@@ -138,6 +141,11 @@ typedef struct ck_kernels {
   // a value of 0. The rule is thresholds f32 [15] ascending, floor f32, codes u8 [17].
   void (*block_nibbles)(const void *values, const void *absmax, const void *rule, void *packed,
                         size_t count, size_t block);
+  // The same of values of two bytes, f16 or bf16: what the two above give of their f32.
+  size_t (*half_block_absmax)(const void *halves, int is_brain, size_t count, size_t block,
+                              void *absmax);
+  void (*half_block_nibbles)(const void *halves, int is_brain, const void *absmax,
+                             const void *rule, void *packed, size_t count, size_t block);
   // values -> codes u8: the number of thresholds f32 [255], ascending, below value times 1/absmax.
   void (*block_bytes)(const void *values, const void *absmax, const void *thresholds, void *codes,
                       size_t count, size_t block);

@@ -29,20 +29,17 @@ struct FourBitParts {
   }
 
   func parts() throws -> QuantizedParts {
-    let (codes, maxima) = (try codes(), try maxima())
-    let plain = [try table(QuantState.Part.map, quantizer.kind.table), try state()]
-    guard nested == nil else {
-      return QuantizedParts(
-        weight: codes, companion: nil, others: [maxima] + plain + (try nestedParts()))
-    }
     let (parts, size) = (self, quantizer.blockSize)
-    let companion = Companion(part: maxima) { rows in
+    let bytes = nested == nil ? 4 : 1
+    let companion = Companion(part: try maxima()) { rows in
       let run = parts.run(of: rows)
-      return run.lowerBound / size * 4..<run.upperBound.dividedRoundingUp(by: size) * 4
+      return run.lowerBound / size * bytes..<run.upperBound.dividedRoundingUp(by: size) * bytes
     } make: {
       try parts.fill($0, into: &$1, maxima: &$2, $3)
     }
-    return QuantizedParts(weight: codes, companion: companion, others: plain)
+    let others = [try table(QuantState.Part.map, quantizer.kind.table), try state()]
+    return QuantizedParts(
+      weight: try codes(), companion: companion, others: others + (try nestedParts()))
   }
 
   /// Numbers of the weight whose codes are in rows of the packed tensor.
@@ -61,32 +58,49 @@ struct FourBitParts {
         rule: "BNB-11", remedy: "--quant-storage uint8")
     }
     let parts = self
+    // A band holds whole blocks, and whole groups of them where their maxima are packed.
+    let blocks = nested == nil ? 1 : DoubleQuantization.blockSize
     return try EncodedPart(
       "\(module).\(QuantState.Part.weight)", storage, [bytes / size, 1],
-      alignment: max(1, quantizer.blockSize / 2 / size)
+      alignment: max(1, quantizer.blockSize / 2 / size * blocks)
     ) { rows, packed, workspace in
       let blocks = parts.run(of: rows).count.dividedRoundingUp(by: parts.quantizer.blockSize)
       try workspace.lend(blocks * 4) { maxima in
-        try parts.fill(rows, into: &packed, maxima: &maxima, workspace)
+        try parts.quantize(rows, into: &packed, maxima: &maxima, workspace)
       }
     }
   }
 
-  /// Codes, and the maxima they are made with.
+  /// Codes, and the maxima they are made with as the file has them.
   private func fill(
     _ rows: Range<Int>, into packed: inout MutableRawSpan, maxima: inout MutableRawSpan,
     _ workspace: Workspace
   ) throws {
+    guard let nested else {
+      return try quantize(rows, into: &packed, maxima: &maxima, workspace)
+    }
+    let first = run(of: rows).lowerBound / quantizer.blockSize
+    try workspace.lend(maxima.byteCount * 4) { absmax in
+      try quantize(rows, into: &packed, maxima: &absmax, workspace)
+      nested.pack(&absmax, from: first, into: &maxima)
+    }
+  }
+
+  /// Codes, and their maxima in float32.
+  private func quantize(
+    _ rows: Range<Int>, into packed: inout MutableRawSpan, maxima: inout MutableRawSpan,
+    _ workspace: Workspace
+  ) throws {
     let run = run(of: rows)
-    let size = quantizer.blockSize
+    let (size, type) = (quantizer.blockSize, reader.type)
     var wrong = 0
-    try reader.read(run, workspace) { start, values in
-      let count = values.byteCount / 4
+    try reader.read(run, workspace) { start, stored in
+      let count = stored.byteCount / reader.size
       let blocks = start / size..<(start + count).dividedRoundingUp(by: size)
       var absmax = maxima.part(blocks.lowerBound * 4..<blocks.upperBound * 4)
-      wrong += quantizer.absmax(values, into: &absmax)
+      wrong += quantizer.absmax(stored, type, into: &absmax)
       var target = packed.part(start / 2..<(start + count + 1) / 2)
-      quantizer.quantize(values, absmax: absmax.bytes, into: &target)
+      quantizer.quantize(stored, type, absmax: absmax.bytes, into: &target)
     }
     if wrong > 0 { try reader.refuse(run, workspace) }
   }
@@ -147,11 +161,11 @@ struct BlockMaxima: Sendable {
     let size = quantizer.blockSize
     let run = blocks.lowerBound * size..<min(blocks.upperBound * size, reader.count)
     var wrong = 0
-    try reader.read(run, workspace) { start, values in
+    try reader.read(run, workspace) { start, stored in
       let first = start / size
-      let count = (values.byteCount / 4).dividedRoundingUp(by: size)
+      let count = (stored.byteCount / reader.size).dividedRoundingUp(by: size)
       var target = absmax.part(first * 4..<(first + count) * 4)
-      wrong += quantizer.absmax(values, into: &target)
+      wrong += quantizer.absmax(stored, reader.type, into: &target)
     }
     if wrong > 0 { try reader.refuse(run, workspace) }
   }
@@ -184,14 +198,21 @@ struct NestedMaxima: Sendable {
     _ blocks: Range<Int>, of maxima: BlockMaxima, into codes: inout MutableRawSpan,
     _ workspace: Workspace
   ) throws {
-    let size = DoubleQuantization.blockSize
-    let groups = blocks.lowerBound / size..<blocks.upperBound.dividedRoundingUp(by: size)
-    let known = Array(absmax[groups])
     try workspace.lend(blocks.count * 4) { absmax in
       try maxima.read(blocks, into: &absmax, workspace)
-      quantization.centre(&absmax)
-      quantization.quantize(absmax.bytes, nested: known.rawSpan, into: &codes)
+      pack(&absmax, from: blocks.lowerBound, into: &codes)
     }
+  }
+
+  /// Codes of maxima, which are centred; `first` is the block they begin with.
+  func pack(
+    _ maxima: inout MutableRawSpan, from first: Int, into codes: inout MutableRawSpan
+  ) {
+    let size = DoubleQuantization.blockSize
+    let end = (first + codes.byteCount).dividedRoundingUp(by: size)
+    quantization.centre(&maxima)
+    quantization.quantize(
+      maxima.bytes, nested: Array(absmax[first / size..<end]).rawSpan, into: &codes)
   }
 }
 

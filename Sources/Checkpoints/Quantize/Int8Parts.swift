@@ -5,6 +5,9 @@ internal import TensorCore
 
 /// The tensors that one dense weight becomes in LLM.int8()'s rows (BNB-20 to BNB-22).
 struct Int8Parts {
+  /// Bytes of one call to the system; what is read is still in the cache when it is used.
+  private static let readBytes = 1 << 17
+
   let module: String
   let weight: Tensor
   let reader: WeightReader
@@ -61,7 +64,7 @@ struct Int8Parts {
   ) throws {
     let columns = weight.shape[1]
     let stored = columns * weight.dtype.bits / 8
-    let step = max(1, WeightReader.tile * 4 / columns)
+    let step = max(1, Self.readBytes / stored)
     for start in stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
       let band = start..<min(start + step, rows.upperBound)
       try workspace.lend(band.count * stored) { bytes in

@@ -25,6 +25,16 @@ extension Reference {
     }
   }
 
+  /// q·s of signed codes, rounded, then times the factor, rounded.
+  public static func signedRun(
+    _ codes: [UInt8], group: Int, scales: [Float], factor: Float
+  ) -> [Float] {
+    codes.enumerated().map { index, code in
+      let product = Float(Int8(bitPattern: code)) * scales[index / group]
+      return product * factor
+    }
+  }
+
   /// table[q]·s, codes counted modulo the size of the table.
   public static func tableRun(
     _ codes: [UInt8], table: [Float], group: Int, scales: [Float]

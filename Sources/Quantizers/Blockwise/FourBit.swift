@@ -32,13 +32,15 @@ public struct FourBit: Sendable {
     rule = NibbleRule(kind, rules)
   }
 
-  /// The largest magnitude of each block of `values` (float32, whole blocks but for the end of the
-  /// weight): `absmax` float32. Returns how many blocks hold an infinity or NaN. O(values).
-  public func absmax(_ values: RawSpan, into absmax: inout MutableRawSpan) -> Int {
-    let wrong = Blockwise.absmax(values, block: blockSize, into: &absmax)
+  /// The largest magnitude of each block of `values` (F32, F16 or BF16; whole blocks but for the end
+  /// of the weight): `absmax` float32. Returns how many blocks hold an infinity or NaN. O(values).
+  public func absmax(
+    _ values: RawSpan, _ type: DType = .f32, into absmax: inout MutableRawSpan
+  ) -> Int {
+    let wrong = Blockwise.absmax(values, type, block: blockSize, into: &absmax)
     let last = absmax.byteCount / 4 - 1
     // BNB-43: the end of a weight has the floor written out.
-    if hasTail(values), absmax.bytes.float32(at: last) < rule.floor {
+    if tail(of: values, type) > 0, absmax.bytes.float32(at: last) < rule.floor {
       absmax.set(rule.floor.bitPattern, at: last)
     }
     return wrong
@@ -46,27 +48,42 @@ public struct FourBit: Sendable {
 
   /// Codes of `values` with their `absmax`, two in a byte, the first in its high half. O(values).
   public func quantize(
-    _ values: RawSpan, absmax: RawSpan, into packed: inout MutableRawSpan
+    _ values: RawSpan, _ type: DType = .f32, absmax: RawSpan, into packed: inout MutableRawSpan
   ) {
-    Blockwise.nibbles(values, absmax: absmax, block: blockSize, by: rule, into: &packed)
-    if hasTail(values) { divideTail(values, absmax, into: &packed) }
+    Blockwise.nibbles(values, type, absmax: absmax, block: blockSize, by: rule, into: &packed)
+    let tail = tail(of: values, type)
+    if tail > 0 { divide(last: tail, of: values, type, absmax, into: &packed) }
   }
 
-  /// Whether the last block is partial and is treated in another way.
-  private func hasTail(_ values: RawSpan) -> Bool {
-    rules == .cpu && values.byteCount / 4 % blockSize != 0
+  /// Numbers in a last block that is partial and is treated in another way.
+  private func tail(of values: RawSpan, _ type: DType) -> Int {
+    rules == .cpu ? values.byteCount * 8 / type.bits % blockSize : 0
   }
 
   /// BNB-43: the CPU divides the last block where it multiplies others.
-  private func divideTail(
-    _ values: RawSpan, _ absmax: RawSpan, into packed: inout MutableRawSpan
+  private func divide(
+    last count: Int, of values: RawSpan, _ type: DType, _ absmax: RawSpan,
+    into packed: inout MutableRawSpan
   ) {
-    let count = values.byteCount / 4
     let most = absmax.float32(at: absmax.byteCount / 4 - 1)
-    for index in stride(from: count / blockSize * blockSize, to: count, by: 2) {
-      let high = rule.code(of: values.float32(at: index) / most)
-      let low = index + 1 < count ? values.float32(at: index + 1) / most : 0
-      packed.set(high << 4 | rule.code(of: low), at: index / 2)
+    let start = values.byteCount * 8 / type.bits - count
+    let codes = values.floats(start..<start + count, of: type).map { rule.code(of: $0 / most) }
+    for index in stride(from: 0, to: count, by: 2) {
+      let low = index + 1 < count ? codes[index + 1] : rule.code(of: 0)
+      packed.set(codes[index] << 4 | low, at: (start + index) / 2)
+    }
+  }
+}
+
+extension RawSpan {
+  /// A few numbers of two or four bytes.
+  fileprivate func floats(_ range: Range<Int>, of type: DType) -> [Float] {
+    range.map { index in
+      switch type {
+      case .f16: FloatFormat.f16.value(UInt32(uint16(at: index)))
+      case .bf16: Float(bitPattern: UInt32(uint16(at: index)) << 16)
+      default: float32(at: index)
+      }
     }
   }
 }
