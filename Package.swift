@@ -44,7 +44,10 @@ let package = Package(
     room("Containers", sees: ["TensorCore"]),
     room("Codecs", sees: ["TensorCore", "Kernels"]),
     room("Quantizers", sees: ["TensorCore", "Kernels"]),
-    room("Checkpoints", sees: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
+    room("Tokenizers", sees: ["TensorCore"]),
+    room(
+      "Checkpoints",
+      sees: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers", "Tokenizers"]),
     .executableTarget(
       name: "nibble",
       dependencies: [
@@ -56,6 +59,7 @@ let package = Package(
     tests("TensorCore"),
     tests("Kernels"),
     tests("Containers"),
+    tests("Tokenizers", also: ["TensorCore"]),
     tests("Quantizers", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
