@@ -217,6 +217,74 @@ def classes():
     return answer
 
 
+def invalid(base):
+    """What must be refused, named after the rule that it breaks."""
+
+    def case(name, change):
+        value = json.loads(json.dumps(base))
+        change(value)
+        dump(HERE / "invalid" / f"{name}.json", value)
+
+    token = {"id": 900, "content": "x", "single_word": False, "lstrip": False, "rstrip": False,
+             "normalized": False, "special": True}
+    split = {"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Isolated", "invert": False}
+
+    def regex(pattern):
+        return {**split, "pattern": {"Regex": pattern}}
+
+    case("TK-1-no-model", lambda t: t.pop("model"))
+    case("TK-1-null-model", lambda t: t.update(model=None))
+    case("TK-1-no-vocab", lambda t: t["model"].pop("vocab"))
+    case("TK-1-vocab-list", lambda t: t["model"].update(vocab=[]))
+    case("TK-1-merges-text", lambda t: t["model"].update(merges="a b"))
+    case("TK-1-flag-text", lambda t: t["model"].update(ignore_merges="yes"))
+    case("TK-1-added-list", lambda t: t.update(added_tokens={}))
+    case("TK-1-token-without-id", lambda t: t["added_tokens"].append({"content": "x"}))
+    for model in ["Unigram", "WordPiece", "WordLevel"]:
+        case(f"TK-2-{model}", lambda t: t["model"].update(type=model))
+    case("TK-3-dropout", lambda t: t["model"].update(dropout=0.1))
+    case("TK-3-prefix", lambda t: t["model"].update(continuing_subword_prefix="##"))
+    case("TK-3-suffix", lambda t: t["model"].update(end_of_word_suffix="</w>"))
+    case("TK-4-negative-id", lambda t: t["model"]["vocab"].update(zz=-1))
+    case("TK-4-same-id", lambda t: t["model"]["vocab"].update(zz=5))
+    case("TK-4-far-id", lambda t: t["model"]["vocab"].update(zz=1 << 40))
+    case("TK-4-fraction", lambda t: t["model"]["vocab"].update(zz=1.5))
+    case("TK-5-one-part", lambda t: t["model"]["merges"].append("ab"))
+    case("TK-5-three-parts", lambda t: t["model"]["merges"].append("a b c"))
+    case("TK-5-list-of-one", lambda t: t["model"]["merges"].append(["a"]))
+    case("TK-5-unknown-part", lambda t: t["model"]["merges"].append(["a", "日"]))
+    case("TK-5-unknown-union", lambda t: t["model"]["merges"].append(["<", "ÿ"]))
+    case("TK-6-unknown", lambda t: t["model"].update(unk_token="<none>"))
+    case("TK-7-gap", lambda t: t["added_tokens"].append({**token, "content": "new"}))
+    case("TK-7-other-id", lambda t: t["added_tokens"].append(token))
+    case("TK-8-empty", lambda t: t["added_tokens"].append({**token, "content": ""}))
+    case("TK-8-long", lambda t: t["added_tokens"].append({**token, "content": "x" * 257}))
+    case("TK-9-Precompiled", lambda t: t.update(normalizer={"type": "Precompiled", "precompiled_charsmap": ""}))
+    case("TK-9-BertNormalizer", lambda t: t.update(normalizer={"type": "BertNormalizer"}))
+    nested = {"type": "NFC"}
+    for _ in range(12):
+        nested = {"type": "Sequence", "normalizers": [nested]}
+    case("TK-9-nested", lambda t: t.update(normalizer=nested))
+    case("TK-10-Whitespace", lambda t: t.update(pre_tokenizer={"type": "Whitespace"}))
+    case("TK-10-behind-ByteLevel", lambda t: t.update(pre_tokenizer={
+        "type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, split]}))
+    case("TK-10-behavior", lambda t: t.update(pre_tokenizer={**split, "behavior": "Other"}))
+    for name, pattern in {
+        "backreference": r"(a)\1", "lazy": "a+?", "anchor": "^a", "word": r"\w+", "look-behind": "(?<=a)b",
+        "empty": "a*", "class": r"\p{Greek}", "nested-set": "[a[b]]", "repeated-group": "(?:ab)+",
+        "open-group": "(?:ab", "open-set": "[ab", "backslash": "a\\", "flags": "(?i)a", "long": "a" * 5000,
+        "range": "[z-a]", "repeat": "a{3,1}",
+    }.items():
+        case(f"TK-11-{name}", lambda t: t.update(pre_tokenizer=regex(pattern)))
+    case("TK-13-unknown", lambda t: t.update(post_processor={"type": "Other"}))
+    case("TK-13-no-token", lambda t: t.update(post_processor={
+        "type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}], "pair": [],
+        "special_tokens": {}}))
+    case("TK-13-no-id", lambda t: t.update(post_processor={
+        "type": "RobertaProcessing", "sep": ["</s>", 90000], "cls": ["<s>", 0]}))
+    case("TK-14-WordPiece", lambda t: t.update(decoder={"type": "WordPiece", "prefix": "##", "cleanup": True}))
+
+
 def main():
     goldens = pathlib.Path(sys.argv[1])
     text = (goldens / "text/train.txt").read_text()[:200_000]
@@ -230,6 +298,10 @@ def main():
         dump(HERE / "valid" / f"{name}.json", saved)
         again = Tokenizer.from_file(str(HERE / "valid" / f"{name}.json"))
         dump(HERE / "expected" / f"{name}.json", expected(again))
+        if name == "gpt2-opt":
+            small = ["<s>", "<pad>", "</s>", "<unk>", "a", "b", "<", "ÿ", "x"]
+            saved["model"].update(vocab={t: i for i, t in enumerate(small)}, merges=[])
+            invalid(saved)
     known = {}
     for path in sorted(goldens.rglob("tokenizer.json")):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -18,7 +18,9 @@ extension BPE {
     self.ignoresMerges = ignoresMerges
     fusesUnknown = try model.flag("fuse_unk", default: false)
     unknownId = try Self.unknownId(model, vocabulary)
-    byteIds = isByteLevel ? ByteLevel.scalars.map { Self.id(of: String($0), vocabulary) } : []
+    self.isByteLevel = isByteLevel
+    let ascii = (UInt8(0)..<128).map { Unicode.Scalar($0) }
+    byteIds = (isByteLevel ? ByteLevel.scalars : ascii).map { Self.id(of: String($0), vocabulary) }
     let falls = try model.flag("byte_fallback", default: false)
     fallback = falls ? (0..<256).map { Self.id(of: Self.fallbackName($0), vocabulary) } : []
     guard !isByteLevel || !falls || !byteIds.contains(-1) else {

@@ -9,7 +9,9 @@ struct BPE: Sendable {
   let unknownId: UInt32?
   /// The ids of `<0x00>` to `<0xFF>`, −1 where there is none; empty without byte fallback.
   let fallback: [Int32]
-  /// The ids of the 256 bytes by GPT-2's names, −1 where there is none; empty where pieces are text.
+  /// Whether pieces are bytes by GPT-2's names, else text.
+  let isByteLevel: Bool
+  /// The ids of the 256 bytes, or of the 128 characters of ASCII; −1 where there is none.
   let byteIds: [Int32]
   /// Tokens by the bytes that their names spell, and their ids, for `ignore_merges`.
   let spelled: (table: ByteTable, ids: [Int32])?
@@ -29,7 +31,7 @@ extension BPE {
     var unknown: UInt32?
     var index = range.lowerBound
     while index < range.upperBound {
-      let length = byteIds.isEmpty ? UTF8Text.scalar(text, index).length : 1
+      let length = isByteLevel ? 1 : UTF8Text.scalar(text, index).length
       let character = index..<index + length
       index += length
       if let id = id(ofCharacter: text, character) {
@@ -47,8 +49,9 @@ extension BPE {
   }
 
   private func id(ofCharacter text: [UInt8], _ range: Range<Int>) -> UInt32? {
-    guard !byteIds.isEmpty else { return vocabulary.id(of: text, range).map(UInt32.init) }
-    let id = byteIds[Int(text[range.lowerBound])]
+    let byte = Int(text[range.lowerBound])
+    guard byte < byteIds.count else { return vocabulary.id(of: text, range).map(UInt32.init) }
+    let id = byteIds[byte]
     return id < 0 ? nil : UInt32(id)
   }
 

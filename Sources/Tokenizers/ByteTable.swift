@@ -11,7 +11,8 @@ struct ByteTable: Sendable {
   /// Numbers of strings, −1 where free; a power of two, at most half full.
   private var slots: [Int32]
 
-  private static let seed = UInt64.random(in: .min ... .max)
+  private static let processSeed = UInt64.random(in: .min ... .max)
+  private let seed = processSeed
 
   init(capacity: Int = 0) {
     var size = 16
@@ -29,7 +30,7 @@ struct ByteTable: Sendable {
 
   /// The number of the string `text[range]`; nil where it was never added.
   func find(_ text: [UInt8], _ range: Range<Int>) -> Int? {
-    let hash = Self.hash(text, range)
+    let hash = hash(text, range)
     let number = slots[slot(of: hash, text, range)]
     return number < 0 ? nil : Int(number)
   }
@@ -40,7 +41,7 @@ struct ByteTable: Sendable {
   @discardableResult
   mutating func add(_ text: [UInt8], _ range: Range<Int>) -> (number: Int, isNew: Bool) {
     if count * 2 >= slots.count { grow() }
-    let hash = Self.hash(text, range)
+    let hash = hash(text, range)
     let slot = slot(of: hash, text, range)
     if slots[slot] >= 0 { return (Int(slots[slot]), false) }
     slots[slot] = Int32(count)
@@ -85,7 +86,7 @@ struct ByteTable: Sendable {
     }
   }
 
-  private static func hash(_ text: [UInt8], _ range: Range<Int>) -> UInt64 {
+  private func hash(_ text: [UInt8], _ range: Range<Int>) -> UInt64 {
     var hash = seed ^ UInt64(range.count)
     for index in range {
       hash = (hash ^ UInt64(text[index])) &* 0x9E37_79B9_7F4A_7C15

@@ -15,7 +15,8 @@ struct MergeTable: Sendable {
   }
 
   private static let free = UInt64.max
-  private static let seed = UInt64.random(in: .min ... .max) | 1
+  private static let processSeed = UInt64.random(in: .min ... .max) | 1
+  private let seed = processSeed
 
   private var slots: [Slot]
   private let shift: UInt64
@@ -46,8 +47,8 @@ struct MergeTable: Sendable {
 
   private func slot(of pair: UInt64) -> Int {
     let mask = slots.count - 1
-    let mixed = (pair ^ pair >> 31) &* 0x9E37_79B9_7F4A_7C15 ^ Self.seed
-    var slot = Int((mixed &* Self.seed) >> shift)
+    let mixed = (pair ^ pair >> 31) &* 0x9E37_79B9_7F4A_7C15 ^ seed
+    var slot = Int((mixed &* seed) >> shift)
     while slots[slot].pair != Self.free, slots[slot].pair != pair { slot = (slot + 1) & mask }
     return slot
   }

@@ -16,7 +16,7 @@ enum Normalizer: Sendable {
     switch self {
     case .prepend(let prefix): text.isEmpty ? text : prefix + text
     case .replace(let pattern, let new): try Self.replaced(text, pattern, by: new)
-    case .composed: Self.isPlain(text) ? text : Self.encoded(Self.decoded(text)._nfc)
+    case .composed: Self.composed(text)
     case .decomposed: Self.isASCII(text) ? text : Self.encoded(Self.decoded(text)._nfd)
     case .lowercase:
       Array(
@@ -71,6 +71,21 @@ enum Normalizer: Sendable {
 
   private static func isASCII(_ text: [UInt8]) -> Bool { text.allSatisfy { $0 < 0x80 } }
 
-  /// Whether every scalar is below U+0300: composition leaves such a text as it is.
-  private static func isPlain(_ text: [UInt8]) -> Bool { text.allSatisfy { $0 < 0xCC } }
+  /// Normal form C. Scalars below U+0300 compose with nothing before them, so only the others, with
+  /// the scalar before, go through the library.
+  private static func composed(_ text: [UInt8]) -> [UInt8] {
+    var result: [UInt8] = []
+    var done = 0
+    while let high = text[done...].firstIndex(where: { $0 >= highLead }) {
+      let start = high > done ? UTF8Text.start(before: high, in: text) : high
+      let end = text[high...].firstIndex { $0 < 0x80 || $0 >= 0xC0 && $0 < highLead } ?? text.count
+      result += text[done..<start]
+      result += encoded(String(decoding: text[start..<end], as: UTF8.self)._nfc)
+      done = end
+    }
+    return done == 0 ? text : result + text[done...]
+  }
+
+  /// The first byte of U+0300.
+  private static let highLead: UInt8 = 0xCC
 }

@@ -15,10 +15,15 @@ struct ScalarClass: OptionSet, Sendable {
 
   /// What a scalar is. O(1); the scripts most texts are in are looked up in a table.
   init(of scalar: UInt32) {
-    self =
-      scalar < UInt32(Self.table.count) ? Self.table[Int(scalar)] : Self.computed(scalar)
+    switch scalar {
+    case 0..<0x3400: self = Self.table[Int(scalar)]
+    // Chinese characters and Hangul syllables.
+    case 0x3400..<0x4DC0, 0x4E00..<0xA000, 0xAC00..<0xD7A4: self = Self.otherLetter
+    default: self = Self.computed(scalar)
+    }
   }
 
+  private static let otherLetter = ScalarClass(.otherLetter)
   private static let table: [ScalarClass] = (0..<0x3400).map { computed($0) }
 
   /// The version of Unicode that the peer's regular expressions know; a test compares all scalars.

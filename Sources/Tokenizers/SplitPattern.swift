@@ -19,14 +19,14 @@ struct SplitPattern: Sendable {
   }
 
   let text: String
-  let alternatives: [[Step]]
+  private let program: SplitProgram
   private let place: String
 
   /// Throws `unsupported` for what is not in the subset and `malformed` for what is broken.
   init(_ pattern: String, at place: String) throws {
     var parser = SplitPatternParser(pattern, at: place)
     text = pattern
-    alternatives = try parser.alternatives()
+    program = SplitProgram(try parser.alternatives())
     self.place = place
   }
 
@@ -34,7 +34,7 @@ struct SplitPattern: Sendable {
   init(literal: String, at place: String) {
     text = literal
     let row = literal.unicodeScalars.map { ScalarSet([$0]) }
-    alternatives = [[.choice([row], isOptional: false)]]
+    program = SplitProgram([[.choice([row], isOptional: false)]])
     self.place = place
   }
 
@@ -48,13 +48,14 @@ struct SplitPattern: Sendable {
     var steps = Self.freeSteps + body.count * Self.stepsPerByte
     var position = body.lowerBound
     while position < body.upperBound {
-      guard let end = end(in: text, from: position, to: body.upperBound, &steps) else {
+      let end = program.end(in: text, from: position, to: body.upperBound, &steps)
+      if let end {
+        try found(position..<end)
+        position = end
+      } else {
         guard steps > 0 else { throw tooManySteps() }
         position += UTF8Text.scalar(text, position).length
-        continue
       }
-      try found(position..<end)
-      position = end
     }
   }
 
@@ -65,69 +66,5 @@ struct SplitPattern: Sendable {
     .tokenizer(
       .patternSteps, .unsupported, at: place, "the pattern goes back too often in this text",
       expected: "at most \(Self.stepsPerByte) steps for each byte", found: text)
-  }
-
-  private func end(
-    in text: [UInt8], from start: Int, to limit: Int, _ steps: inout Int
-  ) -> Int? {
-    for alternative in alternatives {
-      let end = Self.end(of: alternative, 0, in: text, from: start, to: limit, &steps)
-      if let end { return end }
-      if steps <= 0 { return nil }
-    }
-    return nil
-  }
-
-  /// Where a match of the steps from `index` on ends. Recurses once for each step of the pattern.
-  private static func end(
-    of row: [Step], _ index: Int, in text: [UInt8], from start: Int, to limit: Int,
-    _ steps: inout Int
-  ) -> Int? {
-    guard index < row.count else { return start }
-    steps -= 1
-    switch row[index] {
-    case .look(let set, let isNegated):
-      let isThere = start < limit && set.contains(UTF8Text.scalar(text, start).value)
-      guard isThere != isNegated else { return nil }
-      return end(of: row, index + 1, in: text, from: start, to: limit, &steps)
-    case .choice(let rows, let isOptional):
-      for choice in rows {
-        guard let next = endOfRow(choice, in: text, from: start, to: limit) else { continue }
-        let end = end(of: row, index + 1, in: text, from: next, to: limit, &steps)
-        if let end { return end }
-      }
-      guard isOptional else { return nil }
-      return end(of: row, index + 1, in: text, from: start, to: limit, &steps)
-    case .run(let set, let least, let most, let isPossessive):
-      var count = 0
-      var position = start
-      while count < most, position < limit {
-        let scalar = UTF8Text.scalar(text, position)
-        guard set.contains(scalar.value) else { break }
-        position += scalar.length
-        count += 1
-      }
-      steps -= count
-      while count >= least, steps > 0 {
-        let end = end(of: row, index + 1, in: text, from: position, to: limit, &steps)
-        if end != nil || isPossessive || count == least { return end }
-        position = UTF8Text.start(before: position, in: text)
-        count -= 1
-      }
-      return nil
-    }
-  }
-
-  private static func endOfRow(
-    _ row: [ScalarSet], in text: [UInt8], from start: Int, to limit: Int
-  ) -> Int? {
-    var position = start
-    for set in row {
-      guard position < limit else { return nil }
-      let scalar = UTF8Text.scalar(text, position)
-      guard set.contains(scalar.value) else { return nil }
-      position += scalar.length
-    }
-    return position
   }
 }

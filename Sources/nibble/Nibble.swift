@@ -16,7 +16,8 @@ struct Nibble: ParsableCommand {
     version: Release.version,
     subcommands: [
       Inspect.self, Convert.self, Quantize.self, Dequantize.self, Reshard.self, Verify.self,
-      Diff.self, MakeManifest.self, Repair.self, OptimizerVerb.self, Doctor.self, Bench.self,
+      Diff.self, MakeManifest.self, Repair.self, OptimizerVerb.self, Doctor.self, Tokenize.self,
+      Bench.self,
     ])
 
   static func main() {

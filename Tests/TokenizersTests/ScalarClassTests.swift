@@ -8,8 +8,8 @@ import Testing
 @Suite struct ScalarClassTests {
   @Test(arguments: [#"\p{L}"#, #"\p{N}"#, #"\s"#]) func peer(name: String) throws {
     let ranges = try Page.list(Page.json(Fixtures.path("tokenizers/classes.json"))[name])
-    let pattern = try SplitPattern(name, at: "test")
-    guard case .run(let set, _, _, _)? = pattern.alternatives.first?.first else {
+    var parser = SplitPatternParser(name, at: "test")
+    guard case .run(let set, _, _, _)? = try parser.alternatives().first?.first else {
       throw Page.Broken()
     }
     var held = [Bool](repeating: false, count: 0x110000)
