@@ -45,7 +45,10 @@ let package = Package(
     room("Containers", sees: ["TensorCore", "Kernels"]),
     room("Codecs", sees: ["TensorCore", "Kernels"]),
     room("Quantizers", sees: ["TensorCore", "Kernels"]),
-    room("Checkpoints", sees: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
+    room("Tokenizers", sees: ["TensorCore"]),
+    room(
+      "Checkpoints",
+      sees: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers", "Tokenizers"]),
     .executableTarget(
       name: "nibble",
       dependencies: [
@@ -57,6 +60,7 @@ let package = Package(
     tests("TensorCore"),
     tests("Kernels"),
     tests("Containers", also: ["TensorCore", "Kernels"]),
+    tests("Tokenizers", also: ["TensorCore"]),
     tests("Quantizers", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),

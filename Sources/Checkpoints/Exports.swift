@@ -4,3 +4,4 @@
 @_exported public import Kernels
 @_exported public import Quantizers
 @_exported public import TensorCore
+@_exported public import Tokenizers

@@ -30,4 +30,9 @@ public struct JSONLimits: Sendable, Equatable {
   /// (one member, three fields, two dimensions and two offsets are eight entries each).
   public static let header = JSONLimits(
     maxBytes: 100_000_000, maxMembers: 2_500_000, maxObjects: 300_000)
+
+  /// For `tokenizer.json`: 262 144 tokens and 514 906 merges, the largest to expect, are 34 MB and
+  /// 1.8 million members where each merge is a list of two.
+  public static let tokenizer = JSONLimits(
+    maxBytes: 200_000_000, maxMembers: 8_000_000, maxObjects: 100_000)
 }
