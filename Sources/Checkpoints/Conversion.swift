@@ -196,11 +196,11 @@ extension ConversionPlan {
   /// Layers that were written dense beside packed ones.
   private func proveRest(of output: Checkpoint) throws -> [LayerComparison] {
     let names = Set(rest.map(\.name))
-    let parts = outputs.compactMap { output -> (String, EncodedPart)? in
+    let parts = outputs.compactMap { output -> DenseProof.Part? in
       guard case .encode(let part, let layer) = output.recipe, names.contains(layer.name) else {
         return nil
       }
-      return (layer.name, part)
+      return DenseProof.Part(name: layer.name, part: part)
     }
     return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
   }

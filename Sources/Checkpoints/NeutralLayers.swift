@@ -66,7 +66,8 @@ struct NeutralLayers {
     guard parts.count == stated.count else { return "its parts are not those its layout writes" }
     guard parts.allSatisfy({ $0.info.byteCount > 0 }) else { return "it is empty" }
     let proof = DenseProof(
-      parts: parts.map { (claim.name, $0) }, output: checkpoint, threads: threads)
+      parts: parts.map { DenseProof.Part(name: claim.name, part: $0) }, output: checkpoint,
+      threads: threads)
     let results = try proof.run { _, _ in }
     return results.allSatisfy(\.isEqual) ? nil : "encoding it anew gives other bytes"
   }
