@@ -159,7 +159,8 @@ AVX2 static void block_nibbles(const void *values, const void *absmax, const voi
       pack_32(&fast, x, to + (i + j) / 2, &strange);
     }
     const size_t done = _mm256_testz_ps(strange, strange) ? whole : 0;
-    plain_nibbles(&known, factor, from + 4 * (i + done), to + (i + done) / 2, part - done);
+    if (done < part)
+      plain_nibbles(&known, factor, from + 4 * (i + done), to + (i + done) / 2, part - done);
   }
 }
 
@@ -184,8 +185,9 @@ INLINE void half_nibbles(const uint8_t *from, int is_brain, const uint8_t *most,
       pack_32(&fast, x, to + (i + j) / 2, &strange);
     }
     const size_t done = _mm256_testz_ps(strange, strange) ? whole : 0;
-    plain_half_nibbles(&known, factor, from + 2 * (i + done), is_brain, to + (i + done) / 2,
-                       part - done);
+    if (done < part)
+      plain_half_nibbles(&known, factor, from + 2 * (i + done), is_brain, to + (i + done) / 2,
+                         part - done);
   }
 }
 

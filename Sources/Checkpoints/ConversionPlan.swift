@@ -102,7 +102,7 @@ public struct ConversionPlan: Sendable {
       let made = try QuantizedTensors(of: source, quantization, threads: options.threads)
       configs =
         ConfigRewrite(
-          source.config, quantization: made.config, habits: .withoutOwnConfigFile
+          source.config, quantization: made.config, habits: quantization.method.codec.habits
         ).files
       scheme = nil
       outputs = Self.sorted(made.outputs)

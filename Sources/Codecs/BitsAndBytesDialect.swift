@@ -70,7 +70,7 @@ enum BitsAndBytesDialect {
     }
     try checkName("bnb_4bit_quant_type", ["nf4", "fp4"], reader)
     try checkName("bnb_4bit_compute_dtype", QuantState.types.map(\.name), reader)
-    try checkName("bnb_4bit_quant_storage", BitsAndBytesWeight.storages.map(\.name), reader)
+    try checkName("bnb_4bit_quant_storage", QuantState.storages.map(\.name), reader)
   }
 
   private static func checkName(
@@ -138,7 +138,7 @@ extension BitsAndBytesDialect {
     guard declared.scheme?.layout == BitsAndBytes.layout, let dialect = declared.settings?.dialect,
       !dialect.members.isEmpty
     else { return [] }
-    let storage = BitsAndBytesWeight.storages.first { $0.type == weight.packed.dtype }?.name ?? ""
+    let storage = QuantState.storages.first { $0.type == weight.packed.dtype }?.name ?? ""
     return [
       finding(
         weight.module, "bnb_4bit_quant_type", dialect, usual: "fp4",

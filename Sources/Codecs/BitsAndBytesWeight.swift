@@ -12,12 +12,6 @@ struct BitsAndBytesWeight {
   let nestedMap: Tensor?
   private let stateTensor: Tensor
 
-  /// What `bnb_4bit_quant_storage` may name: the type that the packed bytes are labelled with.
-  static let storages: [(name: String, type: DType)] = [
-    ("uint8", .u8), ("int8", .i8), ("float16", .f16), ("bfloat16", .bf16), ("float32", .f32),
-    ("float64", .f64),
-  ]
-
   /// nil where the module has none of the layout's parts. Reads the state, some 200 bytes, and the
   /// table. Throws `malformed` or `unsupported` where parts are missing or do not fit, `io`.
   init?(_ module: String, in table: TensorTable, isDeclared: Bool) throws {
@@ -64,7 +58,8 @@ struct BitsAndBytesWeight {
   /// BNB-7: two codes a byte, whatever type the bytes are labelled with.
   private func checkCodes() throws {
     let count = state.codeCount.dividedRoundingUp(by: 2)
-    guard Self.storages.contains(where: { $0.type == packed.dtype }), packed.byteCount == count
+    guard QuantState.storages.contains(where: { $0.type == packed.dtype }),
+      packed.byteCount == count
     else {
       throw Failure(
         .malformed, at: packed.place, "the packed codes do not fit the shape",

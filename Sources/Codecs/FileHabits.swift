@@ -13,11 +13,4 @@ public struct FileHabits: Sendable {
   public var spellsWholeRows = true
 
   public init() {}
-
-  /// A config in `config.json` alone.
-  public static var withoutOwnConfigFile: FileHabits {
-    var habits = FileHabits()
-    habits.hasOwnConfigFile = false
-    return habits
-  }
 }

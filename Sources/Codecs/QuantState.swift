@@ -54,8 +54,15 @@ public struct QuantState: Sendable, Equatable {
   public var blockCount: Int { codeCount.dividedRoundingUp(by: blockSize) }
   public var nestedBlockCount: Int { blockCount.dividedRoundingUp(by: nested?.blockSize ?? 256) }
 
-  static let types: [(name: String, type: DType)] = [
+  /// What a weight may be dequantized to and computed in, by torch's names.
+  public static let types: [(name: String, type: DType)] = [
     ("float16", .f16), ("bfloat16", .bf16), ("float32", .f32),
+  ]
+
+  /// What `bnb_4bit_quant_storage` may name: the type that the packed bytes are labelled with.
+  public static let storages: [(name: String, type: DType)] = [
+    ("uint8", .u8), ("int8", .i8), ("float16", .f16), ("bfloat16", .bf16), ("float32", .f32),
+    ("float64", .f64),
   ]
 
   /// The JSON text, byte for byte as the peer writes it. Traps on a type that has no name.

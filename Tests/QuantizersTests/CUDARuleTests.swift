@@ -207,4 +207,37 @@ struct CUDARuleTests {
       }
     }
   }
+
+  /// Plain numbers, those on and beside every limit, zeros, what is no number.
+  @Test(
+    "codes of blocks are those of their values one by one", arguments: PeerRules.allCases,
+    [true, false])
+  func codesOfBlocks(rules: PeerRules, signed: Bool) {
+    let map = signed ? DynamicMap.signed : DynamicMap.unsigned
+    let quantizer = StateQuantizer(map: map, keepsSign: signed, rules: rules)
+    var random = SplitMix64(seed: 0x2F)
+    let limits = zip(map, map.dropFirst()).map { ($0 + $1) * 0.5 }
+    let edges = [Float(1)] + limits.flatMap { [$0, $0.nextUp, $0.nextDown, -$0] }
+    let kinds = [
+      random.values(700), edges, map, [Float](repeating: 0, count: 40), [-0.0, .nan, 3, -1e-30],
+      edges.map { $0 * 0x1p-120 },
+    ]
+    for (values, block) in kinds.flatMap({ kind in [1, 100, 256, 4096].map { (kind, $0) } }) {
+      let scales = quantizer.scales(values, block: block)
+      let expected = values.enumerated().map { quantizer.code($1, scales[$0 / block]) }
+      #expect(quantizer.codes(values, absmax: scales, block: block) == expected)
+      for (index, scale) in scales.enumerated() {
+        let part = values[index * block..<min((index + 1) * block, values.count)]
+        #expect(scale == quantizer.scale(part))
+      }
+    }
+  }
+
+  @Test("a map that is no dynamic one is searched")
+  func otherMaps() {
+    let map = (0..<256).map { Float($0) / 255 }
+    let quantizer = StateQuantizer(map: map, keepsSign: false, rules: .cuda)
+    let codes = quantizer.codes([0, 2, 1, 0.5], absmax: [2, 1], block: 2)
+    #expect(codes == [0, 255, 255, quantizer.code(0.5, 1)])
+  }
 }

@@ -76,16 +76,14 @@ struct StateWriter {
       try parallelBands(bands.bands, threads: threads) { index, workspace in
         let band = bands.band(index)
         let values = try Self.floats(state, band.values, workspace)
-        var codes: [UInt8] = []
-        codes.reserveCapacity(values.count)
+        var own = quantizer.scales(values, block: block)
         for (place, number) in band.blocks.enumerated() {
-          let part = values[place * block..<min((place + 1) * block, values.count)]
           let slot = StateBlocks.scaleIndex(
             number, stack: band.stack, count: entry.count, block: block, rules: rules)
-          let scale = slot == shared?.slot ? shared!.scale : quantizer.scale(part)
-          codes += part.map { quantizer.code($0, scale) }
-          scales.withLock { $0[slot] = scale }
+          if let shared, slot == shared.slot { own[place] = shared.scale }
+          scales.withLock { $0[slot] = own[place] }
         }
+        let codes = quantizer.codes(values, absmax: own, block: block)
         try file.write(codes, at: offset + band.values.lowerBound)
       }
       let number = key.suffix(1)

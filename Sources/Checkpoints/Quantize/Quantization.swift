@@ -1,3 +1,4 @@
+internal import Codecs
 public import Quantizers
 public import TensorCore
 
@@ -8,6 +9,9 @@ public struct Quantization: Sendable {
     case nf4 = "bnb-nf4"
     case fp4 = "bnb-fp4"
     case int8 = "bnb-int8"
+
+    /// What is written.
+    var codec: any Codec { kind == nil ? BitsAndBytesInt8() : BitsAndBytes() }
 
     /// The table of four bits; nil for eight.
     var kind: FourBit.Kind? {
@@ -49,27 +53,18 @@ public struct Quantization: Sendable {
     self.init(method)
   }
 
-  /// Types that packed codes may be labelled with, by torch's names.
-  static let storages: [(name: String, type: DType)] = [
-    ("uint8", .u8), ("int8", .i8), ("float16", .f16), ("bfloat16", .bf16), ("float32", .f32),
-    ("float64", .f64),
-  ]
   /// The type that torch calls so; nil where packed codes can't have it.
   public static func storageType(named name: String) -> DType? {
-    storages.first { $0.name == name }?.type
+    QuantState.storages.first { $0.name == name }?.type
   }
-
-  static let types: [(name: String, type: DType)] = [
-    ("float32", .f32), ("float16", .f16), ("bfloat16", .bf16),
-  ]
 
   /// Throws `usage` for settings that name nothing, or that the method does not have.
   func check() throws {
     _ = try FourBit(.nf4, blockSize: blockSize)
-    guard Self.storages.contains(where: { $0.type == storage }) else {
+    guard QuantState.storages.contains(where: { $0.type == storage }) else {
       throw Failure(
         .usage, at: "--quant-storage", "no type for packed codes",
-        expected: Self.storages.map(\.name).joined(separator: ", "), found: storage.rawValue)
+        expected: QuantState.storages.map(\.name).joined(separator: ", "), found: storage.rawValue)
     }
     guard method.kind != nil || blockSize == 64 && !doubleQuantized && storage == .u8 else {
       throw Failure(

@@ -33,7 +33,7 @@ struct QuantizedTensors {
     let taken = Set(weights.map(\.name))
     let kept = source.denseTensors.filter { !taken.contains($0.name) }
     outputs = packed + kept.map { ConversionPlan.Output(info: $0.info, recipe: .copy($0)) }
-    config = quantization.config(for: source, modules)
+    config = try quantization.config(for: source, modules)
     findings = modules.findings
     summary = QuantizedSummary(
       method: quantization.method, layers: weights.count,
@@ -77,21 +77,21 @@ public struct QuantizedSummary: Sendable {
 }
 
 extension Quantization {
-  /// The config as transformers writes it, with every key it has (BNB-30).
-  func config(for source: Checkpoint, _ modules: LinearModules) -> JSONObject {
-    let isFour = method.kind != nil
-    let compute = isFour ? computeType ?? source.config.denseType ?? .f32 : .f32
-    return JSONObject([
-      "_load_in_4bit": .bool(isFour), "_load_in_8bit": .bool(!isFour),
-      "bnb_4bit_compute_dtype": .string(Self.name(of: compute, in: Self.types)),
-      "bnb_4bit_quant_storage": .string(Self.name(of: storage, in: Self.storages)),
-      "bnb_4bit_quant_type": .string(method.kind?.rawValue ?? "fp4"),
-      "bnb_4bit_use_double_quant": .bool(doubleQuantized),
-      "llm_int8_enable_fp32_cpu_offload": false, "llm_int8_has_fp16_weight": false,
-      "llm_int8_skip_modules": skipList(modules),
-      "llm_int8_threshold": .number("6.0"), "load_in_4bit": .bool(isFour),
-      "load_in_8bit": .bool(!isFour), "quant_method": "bitsandbytes",
-    ])
+  /// The codec's config with all of its keys, and in it what was chosen (BNB-30).
+  func config(for source: Checkpoint, _ modules: LinearModules) throws -> JSONObject {
+    let codec = method.codec
+    let bits = method.kind == nil ? 8 : 4
+    var config = try codec.config(
+      for: Scheme(
+        layout: codec.name, defaults: .init(bits: bits, groupSize: blockSize, symmetric: true)))
+    config["llm_int8_skip_modules"] = skipList(modules)
+    guard let kind = method.kind else { return config }
+    let compute = computeType ?? source.config.denseType ?? .f32
+    config["bnb_4bit_compute_dtype"] = Self.name(of: compute, in: QuantState.types)
+    config["bnb_4bit_quant_storage"] = Self.name(of: storage, in: QuantState.storages)
+    config["bnb_4bit_quant_type"] = .string(kind.rawValue)
+    config["bnb_4bit_use_double_quant"] = .bool(doubleQuantized)
+    return config
   }
 
   /// A list replaces what the loader leaves out by itself, so the head is named in it (BNB-54).
@@ -100,7 +100,7 @@ extension Quantization {
     return .strings(skippedModules + (modules.heads.isEmpty ? ["lm_head"] : modules.heads))
   }
 
-  private static func name(of type: DType, in names: [(name: String, type: DType)]) -> String {
-    names.first { $0.type == type }?.name ?? type.rawValue
+  private static func name(of type: DType, in names: [(name: String, type: DType)]) -> JSON {
+    .string(names.first { $0.type == type }?.name ?? type.rawValue)
   }
 }

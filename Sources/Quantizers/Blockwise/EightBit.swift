@@ -57,7 +57,7 @@ public struct EightBit: Sendable {
 
   /// BNB-44: the search ends on an even entry, which keeps a tie on either side; of equal entries it
   /// finds the first.
-  private static func thresholds(_ table: [Float]) -> [Float] {
+  static func thresholds(_ table: [Float]) -> [Float] {
     (0..<255).map { lower in
       let middle = (table[lower] + table[lower + 1]) * 0.5
       let isTieUp = lower % 2 == 1 && table[lower] < table[lower + 1]
@@ -65,7 +65,7 @@ public struct EightBit: Sendable {
     }
   }
 
-  private static func lookup(_ table: [Float]) -> [UInt8] {
+  static func lookup(_ table: [Float]) -> [UInt8] {
     let middles = zip(table, table.dropFirst()).map { ($0 + $1) * 0.5 }
     var code = 0
     return (0..<65536).map { index in

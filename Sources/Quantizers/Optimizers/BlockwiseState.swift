@@ -36,11 +36,8 @@ public struct BlockwiseState: Equatable, Sendable {
   ) {
     self.init(count: values.count, map: map, block: block)
     let quantizer = StateQuantizer(map: map, keepsSign: keepsSign, rules: rules)
-    for index in absmax.indices {
-      let range = self.range(ofBlock: index)
-      absmax[index] = quantizer.scale(values[range])
-      for place in range { codes[place] = quantizer.code(values[place], absmax[index]) }
-    }
+    absmax = quantizer.scales(values, block: block)
+    codes = quantizer.codes(values, absmax: absmax, block: block)
   }
 
   /// The values: map[code] · absmax, one rounding each. O(values).

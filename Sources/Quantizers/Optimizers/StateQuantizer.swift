@@ -1,4 +1,7 @@
-/// Values of one block to codes, as the optimizers' last step does it.
+internal import Kernels
+internal import TensorCore
+
+/// Values to codes, as the optimizers' last step does it.
 public struct StateQuantizer: Sendable {
   private let map: [Float]
   private let keepsSign: Bool
@@ -22,6 +25,46 @@ public struct StateQuantizer: Sendable {
     case .cuda: signKept(search(value / absmax), of: value)
     case .cpu: stepped(value * (1 / absmax))
     }
+  }
+
+  /// The codes of values in blocks, each with its scale: `code` for each of them, by the kernels where
+  /// the map is one of `DynamicMap`. O(values).
+  ///
+  /// Traps where there is not a scale for each block.
+  public func codes(_ values: [Float], absmax: [Float], block: Int) -> [UInt8] {
+    precondition(absmax.count == values.count.dividedRoundingUp(by: block))
+    guard let search = DynamicMap.search(of: map) else {
+      return values.enumerated().map { code($1, absmax[$0 / block]) }
+    }
+    var filled = AlignedBytes(count: values.count)
+    filled.withMutableBytes(count: values.count) { codes in
+      switch rules {
+      case .cpu:
+        Blockwise.lookup(
+          values.rawSpan, absmax: absmax.rawSpan, block: block, table: search.steps, into: &codes)
+      case .cuda:
+        // The kernel multiplies; by 1 it leaves the quotients as they are.
+        let shares = values.indices.map { values[$0] / absmax[$0 / block] }
+        let ones = [Float](repeating: 1, count: absmax.count)
+        Blockwise.bytes(
+          shares.rawSpan, absmax: ones.rawSpan, block: block, thresholds: search.thresholds,
+          into: &codes)
+      }
+    }
+    let codes = filled.bytes.array
+    guard rules == .cuda, keepsSign else { return codes }
+    return zip(codes, values).map { signKept($0, of: $1) }
+  }
+
+  /// The scale of each block of values. O(values).
+  public func scales(_ values: [Float], block: Int) -> [Float] {
+    let blocks = values.count.dividedRoundingUp(by: block)
+    var scales = AlignedBytes(count: blocks * 4)
+    scales.withMutableBytes(count: blocks * 4) {
+      _ = Blockwise.absmax(values.rawSpan, block: block, into: &$0)
+    }
+    let bytes = scales.bytes
+    return (0..<blocks).map { bytes.float32(at: $0) }
   }
 
   /// Halves the table seven times, then compares with one midpoint: above it the neighbour, on it

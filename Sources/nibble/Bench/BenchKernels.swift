@@ -52,7 +52,6 @@ struct BenchKernels: ParsableCommand {
     }
     Terminal.print(table.text())
     try BenchProducts(runs: runs).run()
-    try BenchQuantiles(runs: min(runs, 5)).run()
   }
 
   private var rows: [Row] {
