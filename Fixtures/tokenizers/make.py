@@ -171,6 +171,11 @@ def pipelines(text):
         special(t, "[UNK]")
         yield "unknown-fused" if fuse else "unknown", t
 
+    for form in [normalizers.NFKC(), normalizers.NFKD()]:
+        t = byte_level(text, pre.ByteLevel(add_prefix_space=False), size=400)
+        t.normalizer = form
+        yield type(form).__name__.lower(), t
+
     # Added tokens of every kind.
     t = byte_level(text, pre.ByteLevel(add_prefix_space=True), size=400)
     t.normalizer = normalizers.Lowercase()

@@ -7,6 +7,9 @@ enum Normalizer: Sendable {
   case replace(SplitPattern, by: [UInt8])
   case composed
   case decomposed
+  /// Normal forms KC and KD.
+  case compatiblyComposed
+  case compatiblyDecomposed
   case lowercase
   case stripAccents
   case strip(left: Bool, right: Bool)
@@ -18,6 +21,9 @@ enum Normalizer: Sendable {
     case .replace(let pattern, let new): try Self.replaced(text, pattern, by: new)
     case .composed: Self.composed(text)
     case .decomposed: Self.isASCII(text) ? text : Self.encoded(Self.decoded(text)._nfd)
+    case .compatiblyComposed: Self.encoded(CompatibilityMappings.mapped(Self.decoded(text))._nfc)
+    case .compatiblyDecomposed:
+      Self.encoded(CompatibilityMappings.mapped(Self.decoded(text))._nfd)
     case .lowercase:
       Array(
         Self.decoded(text).unicodeScalars.map { $0.properties.lowercaseMapping }.joined().utf8)
