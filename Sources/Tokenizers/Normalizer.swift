@@ -29,9 +29,7 @@ enum Normalizer: Sendable {
         Self.decoded(text).unicodeScalars.map { $0.properties.lowercaseMapping }.joined().utf8)
     case .stripAccents:
       Self.encoded(
-        Self.decoded(text).unicodeScalars.filter {
-          ScalarClass($0.properties.generalCategory).isDisjoint(with: .mark)
-        })
+        Self.decoded(text).unicodeScalars.filter { !Self.isMark($0) })
     case .strip(let left, let right): Self.stripped(text, left: left, right: right)
     }
   }
@@ -65,6 +63,15 @@ enum Normalizer: Sendable {
       end = last
     }
     return Array(text[start..<end])
+  }
+
+  /// Whether StripAccents leaves a scalar out: a mark of Unicode 9, which the peer's table is of.
+  /// U+1CF2 and U+1CF3 have become letters since, and U+111C9 a mark.
+  static func isMark(_ scalar: Unicode.Scalar) -> Bool {
+    guard let age = scalar.properties.age, age.major <= 9 else { return false }
+    if scalar.value == 0x1CF2 || scalar.value == 0x1CF3 { return true }
+    if scalar.value == 0x111C9 { return false }
+    return !ScalarClass(scalar.properties.generalCategory).isDisjoint(with: .mark)
   }
 
   private static func decoded(_ text: [UInt8]) -> String { String(decoding: text, as: UTF8.self) }
