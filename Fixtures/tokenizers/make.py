@@ -171,6 +171,11 @@ def pipelines(text):
         special(t, "[UNK]")
         yield "unknown-fused" if fuse else "unknown", t
 
+    for form in [normalizers.NFKC(), normalizers.NFKD()]:
+        t = byte_level(text, pre.ByteLevel(add_prefix_space=False), size=400)
+        t.normalizer = form
+        yield type(form).__name__.lower(), t
+
     # Added tokens of every kind.
     t = byte_level(text, pre.ByteLevel(add_prefix_space=True), size=400)
     t.normalizer = normalizers.Lowercase()
@@ -205,7 +210,7 @@ def dump(path, value):
 
 
 def classes():
-    """The ranges of scalars that the peer's \\p{L}, \\p{N} and \\s hold."""
+    """The ranges of scalars that the peer's \\p{L}, \\p{N} and \\s hold, and the marks of StripAccents."""
     answer = {}
     scalars = "".join(chr(c) for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000)
     for name in [r"\p{L}", r"\p{N}", r"\s"]:
@@ -214,6 +219,15 @@ def classes():
         for piece, _ in cut.pre_tokenize_str(scalars):
             ranges.append([ord(piece[0]), ord(piece[-1])])
         answer[name] = ranges
+    strip = normalizers.StripAccents()
+    marks = []
+    for value in map(ord, scalars):
+        if strip.normalize_str(chr(value)) == "":
+            if marks and marks[-1][1] == value - 1:
+                marks[-1][1] = value
+            else:
+                marks.append([value, value])
+    answer["marks"] = marks
     return answer
 
 

@@ -15,6 +15,8 @@ extension Normalizer {
       return [.replace(pattern, by: Array(try component.text("content").utf8))]
     case "NFC": return [.composed]
     case "NFD": return [.decomposed]
+    case "NFKC": return [.compatiblyComposed]
+    case "NFKD": return [.compatiblyDecomposed]
     case "Lowercase": return [.lowercase]
     case "StripAccents": return [.stripAccents]
     case "Strip":

@@ -7,6 +7,9 @@ enum Normalizer: Sendable {
   case replace(SplitPattern, by: [UInt8])
   case composed
   case decomposed
+  /// Normal forms KC and KD.
+  case compatiblyComposed
+  case compatiblyDecomposed
   case lowercase
   case stripAccents
   case strip(left: Bool, right: Bool)
@@ -18,14 +21,15 @@ enum Normalizer: Sendable {
     case .replace(let pattern, let new): try Self.replaced(text, pattern, by: new)
     case .composed: Self.composed(text)
     case .decomposed: Self.isASCII(text) ? text : Self.encoded(Self.decoded(text)._nfd)
+    case .compatiblyComposed: Self.encoded(CompatibilityMappings.mapped(Self.decoded(text))._nfc)
+    case .compatiblyDecomposed:
+      Self.encoded(CompatibilityMappings.mapped(Self.decoded(text))._nfd)
     case .lowercase:
       Array(
         Self.decoded(text).unicodeScalars.map { $0.properties.lowercaseMapping }.joined().utf8)
     case .stripAccents:
       Self.encoded(
-        Self.decoded(text).unicodeScalars.filter {
-          ScalarClass($0.properties.generalCategory).isDisjoint(with: .mark)
-        })
+        Self.decoded(text).unicodeScalars.filter { !Self.isMark($0) })
     case .strip(let left, let right): Self.stripped(text, left: left, right: right)
     }
   }
@@ -59,6 +63,15 @@ enum Normalizer: Sendable {
       end = last
     }
     return Array(text[start..<end])
+  }
+
+  /// Whether StripAccents leaves a scalar out: a mark of Unicode 9, which the peer's table is of.
+  /// U+1CF2 and U+1CF3 have become letters since, and U+111C9 a mark.
+  static func isMark(_ scalar: Unicode.Scalar) -> Bool {
+    guard let age = scalar.properties.age, age.major <= 9 else { return false }
+    if scalar.value == 0x1CF2 || scalar.value == 0x1CF3 { return true }
+    if scalar.value == 0x111C9 { return false }
+    return !ScalarClass(scalar.properties.generalCategory).isDisjoint(with: .mark)
   }
 
   private static func decoded(_ text: [UInt8]) -> String { String(decoding: text, as: UTF8.self) }

@@ -28,6 +28,16 @@ import Testing
     }
   }
 
+  /// The table is read whole: as many scalars as the peer replaces.
+  @Test func compatibilityMappings() {
+    let count = (UInt32(0)..<0x110000).count {
+      Unicode.Scalar($0).flatMap { CompatibilityMappings[$0] } != nil
+    }
+    #expect(count == 3678)
+    #expect(CompatibilityMappings["\u{FDFA}"]?.count == 18)
+    #expect(CompatibilityMappings["\u{1D7FF}"] == ["9"])
+  }
+
   @Test func strips() throws {
     let text = Array("\u{3000} a b\t\n".utf8)
     #expect(
