@@ -138,6 +138,15 @@ public struct ConversionPlan: Sendable {
         rest.append(layer)
       }
     }
+    // Slices of one tensor stay together: it is written dense whole, or not at all.
+    let places = Set(rest.map(\.claim.dense.name))
+    let siblings = fitted.filter { $0.source.claim.slice != nil }
+      .filter { places.contains($0.source.claim.dense.name) }.map(\.source.name)
+    if !siblings.isEmpty {
+      let moved = Set(siblings)
+      rest += fitted.map(\.source).filter { moved.contains($0.name) }
+      fitted.removeAll { moved.contains($0.source.name) }
+    }
     guard let first = refused.first, options.restType == nil || fitted.isEmpty else {
       return (fitted, rest)
     }

@@ -38,6 +38,11 @@ struct DenseParts {
     guard layers.allSatisfy({ $0.form.rows == form.rows && $0.form.columns == form.columns }) else {
       throw Failure(.malformed, at: place.name, "slices of one tensor differ in shape")
     }
+    guard layers.compactMap({ $0.claim.slice?.index }) == Array(0..<layers.count),
+      layers[0].claim.slice?.count == layers.count
+    else {
+      throw Failure(.internal, at: place.name, "slices of one tensor were taken apart")
+    }
     return try EncodedPart(place.name, type, [layers.count] + matrix, order: .outputMajor) {
       slices, bytes, workspace in
       let size = bytes.byteCount / slices.count

@@ -9,14 +9,14 @@ struct NeutralLayers {
   private(set) var layers: [PackedQuantDirectory.Layer] = []
   private(set) var raw: [(name: String, reason: String)] = []
   /// How the tensors of these layers are taken apart.
-  private(set) var transforms: [String: PackedTransform] = [:]
+  private(set) var transforms: [[UInt8]: PackedTransform] = [:]
 
-  private let numbers: [String: Int]
+  private let numbers: [[UInt8]: Int]
   private let threads: Int
 
   /// `numbers` are those of all tensors that are packed. Files that are no checkpoint have no
   /// layers. Throws `io`.
-  init(_ path: String, _ numbers: [String: Int], threads: Int) throws {
+  init(_ path: String, _ numbers: [[UInt8]: Int], threads: Int) throws {
     self.numbers = numbers
     self.threads = threads
     let checkpoint: Checkpoint

@@ -98,19 +98,24 @@ struct PackedInput {
   }
 
   /// The numbers of all tensors, by where they are.
-  static func numbers(of inputs: [PackedInput]) -> [String: Int] {
-    var numbers: [String: Int] = [:]
+  static func numbers(of inputs: [PackedInput]) -> [[UInt8]: Int] {
+    var numbers: [[UInt8]: Int] = [:]
+    var count = 0
     for input in inputs {
       for tensor in input.header?.tensors ?? [] {
-        numbers[Self.key(tensor)] = numbers.count
+        numbers[Self.key(tensor)] = count
+        count += 1
       }
     }
     return numbers
   }
 
-  static func key(_ tensor: Tensor) -> String { tensor.source.path + "\0" + tensor.name }
+  /// By bytes: two names may be one text.
+  static func key(_ tensor: Tensor) -> [UInt8] {
+    Array(tensor.source.path.utf8) + [0] + Array(tensor.name.utf8)
+  }
 
-  func packed(_ transforms: [String: PackedTransform]) -> PackedQuantSource {
+  func packed(_ transforms: [[UInt8]: PackedTransform]) -> PackedQuantSource {
     guard let header else { return PackedQuantSource(path: path, plain: source) }
     return PackedQuantSource(path: path, source: source, header: header) { tensor in
       transforms[Self.key(tensor)] ?? PackedTransform(for: tensor)

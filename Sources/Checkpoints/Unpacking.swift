@@ -93,13 +93,14 @@ public struct Unpacking: Sendable {
     _ tensors: [Tensor], to folder: OutputFolder
   ) throws -> (names: [String], byteCount: Int) {
     let layout = try SafetensorsLayout(tensors: tensors.map(\.info))
-    let sources = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
+    // By bytes: two names may be one text.
+    let sources = Dictionary(tensors.map { (Array($0.name.utf8), $0) }) { first, _ in first }
     let name = "model.safetensors"
     let file = try folder.makeFile(name)
     try file.write(layout.header, at: 0)
     let step = PackedQuant.chunkBytes
     for place in layout.placements {
-      guard let tensor = sources[place.info.name] else { continue }
+      guard let tensor = sources[Array(place.info.name.utf8)] else { continue }
       for start in stride(from: 0, to: tensor.byteCount, by: step) {
         let range = tensor.offset + start..<tensor.offset + min(start + step, tensor.byteCount)
         try file.write(tensor.source.contents(range), at: place.offset + start)

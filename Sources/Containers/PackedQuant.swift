@@ -27,6 +27,7 @@ public enum PackedQuant {
     static let nameBytes = 1024
     static let pathBytes = 4096
     static let pathPartBytes = 255
+    static let pathParts = 64
     static let rank = 32
   }
 

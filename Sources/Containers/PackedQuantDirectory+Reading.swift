@@ -138,6 +138,8 @@ enum PackedQuantPath {
       $0.value >= 0x20 && $0.value != 0x7F && $0 != "\\"
     }
     return plain && path.utf8.count <= PackedQuant.Limits.pathBytes
+      && parts.count <= PackedQuant.Limits.pathParts
+      && parts.first.map(String.init) != OutputFolder.journalName
       && parts.allSatisfy { part in
         !part.isEmpty && part != "." && part != ".."
           && part.utf8.count <= PackedQuant.Limits.pathPartBytes

@@ -43,7 +43,7 @@ extension Component {
       return try SplitPattern(text, at: pattern.place)
     }
     let text = try pattern.text("String")
-    return text.isEmpty ? nil : SplitPattern(literal: text, at: pattern.place)
+    return text.isEmpty ? nil : try SplitPattern(literal: text, at: pattern.place)
   }
 
   func unknown(_ rule: TokenizerRule, _ what: String, _ type: String) -> Failure {

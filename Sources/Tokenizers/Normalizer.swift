@@ -44,6 +44,11 @@ enum Normalizer: Sendable {
       result.append(contentsOf: text[done..<match.lowerBound])
       result.append(contentsOf: new)
       done = match.upperBound
+      guard result.count <= Tokenizer.mostTextBytes else {
+        throw Failure.tokenizer(
+          .textLength, .unsupported, at: "normalizer", "a replacement makes the text too long",
+          expected: "at most \(Tokenizer.mostTextBytes) bytes", found: "more")
+      }
     }
     result.append(contentsOf: text[done...])
     return result

@@ -6,6 +6,10 @@ struct PostProcessor: Sendable {
   private enum Part: Sendable {
     case ids([UInt32])
     case text
+
+    var isText: Bool {
+      if case .text = self { true } else { false }
+    }
   }
 
   /// Templates, applied one after the other.
@@ -72,6 +76,10 @@ extension PostProcessor {
     var template: [Part] = []
     for part in try component.components("single") {
       if try part.component("Sequence") != nil {
+        guard !template.contains(where: \.isText) else {
+          throw Failure.tokenizer(
+            .postProcessor, .unsupported, at: part.place, "a template that repeats its text")
+        }
         template.append(.text)
         continue
       }

@@ -11,12 +11,20 @@ extension PreTokenization {
   static let gpt2 =
     #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
 
+  /// Pieces are cut by one step inside the other.
+  private static let mostSteps = 64
+
   private mutating func add(_ component: Component, depth: Int) throws {
     let type = try component.text("type")
     guard !isByteLevel else {
       throw Failure.tokenizer(
         .preTokenizer, .unsupported, at: component.place,
         "a pre-tokenizer behind ByteLevel is not supported", found: type)
+    }
+    guard steps.count < Self.mostSteps else {
+      throw Failure.tokenizer(
+        .preTokenizer, .unsupported, at: component.place, "too many steps",
+        expected: "at most \(Self.mostSteps)")
     }
     switch type {
     case "Sequence":
@@ -53,7 +61,7 @@ extension PreTokenization {
     let mark = String(try component.scalar("replacement"))
     steps.append(.metaspace(Array(mark.utf8), try component.prependScheme()))
     guard try component.flag("split", default: true) else { return }
-    let pattern = SplitPattern(literal: mark, at: component.place)
+    let pattern = try SplitPattern(literal: mark, at: component.place)
     steps.append(.split(pattern, .mergedWithNext, isInverted: false))
   }
 }

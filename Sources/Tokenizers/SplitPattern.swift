@@ -31,7 +31,10 @@ struct SplitPattern: Sendable {
   }
 
   /// The pattern that matches one text, not empty, and nothing else.
-  init(literal: String, at place: String) {
+  ///
+  /// Throws `unsupported` for a longer one than a regular expression may be.
+  init(literal: String, at place: String) throws {
+    try SplitPatternParser(literal, at: place).checkLength()
     text = literal
     let row = literal.unicodeScalars.map { ScalarSet([$0]) }
     program = SplitProgram([[.choice([row], isOptional: false)]])

@@ -17,8 +17,12 @@ struct SplitPatternParser {
     self.place = place
   }
 
-  mutating func alternatives() throws -> [[SplitPattern.Step]] {
+  func checkLength() throws {
     guard pattern.utf8.count <= Self.mostBytes else { throw unsupported("more than 4096 bytes") }
+  }
+
+  mutating func alternatives() throws -> [[SplitPattern.Step]] {
+    try checkLength()
     var alternatives: [[SplitPattern.Step]] = []
     repeat {
       let row = try row()

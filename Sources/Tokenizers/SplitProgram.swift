@@ -118,7 +118,9 @@ struct SplitProgram: Sendable {
       return end(rest, in: text, from: start, to: limit, &budget)
     case .choice:
       for choice in step.rows {
-        guard let next = endOfRow(rows[choice], in: text, from: start, to: limit) else { continue }
+        guard budget > 0,
+          let next = endOfRow(rows[choice], in: text, from: start, to: limit, &budget)
+        else { continue }
         let end = end(rest, in: text, from: next, to: limit, &budget)
         if let end { return end }
       }
@@ -150,10 +152,11 @@ struct SplitProgram: Sendable {
   }
 
   private func endOfRow(
-    _ row: Range<Int>, in text: [UInt8], from start: Int, to limit: Int
+    _ row: Range<Int>, in text: [UInt8], from start: Int, to limit: Int, _ budget: inout Int
   ) -> Int? {
     var position = start
     for set in row {
+      budget -= 1
       guard position < limit else { return nil }
       let scalar = UTF8Text.scalar(text, position)
       guard holds(set, scalar.value) else { return nil }

@@ -59,6 +59,37 @@ import Testing
     #expect(target != "compressed-tensors" || rules.settings(for: Self.embedding) == nil)
   }
 
+  /// Of fused experts one can't be held, so all of them are dense, in one tensor and in their order.
+  @Test func expertsOfOneTensorStayTogether() throws {
+    var model = Model()
+    model.config = """
+      {"model_type": "llama", "quantization": {"group_size": 32, "bits": 4, "mode": "affine"}}
+      """
+    let one: [UInt8] = [0x00, 0x3C]
+    // Terms of −8 are zero points of 8; a term of 0.3 is no whole zero point.
+    let whole: [UInt8] = [0x00, 0xC8]
+    let broken: [UInt8] = [0xCD, 0x34]
+    for (name, terms) in [("a.up_proj", [whole]), ("b.up_proj", [whole, broken])] {
+      let shape = terms.count == 1 ? [] : [terms.count]
+      let words = (0..<terms.count * 32 * 64 / 2).map { UInt8(truncatingIfNeeded: $0) }
+      model.add("\(name).weight", .u32, shape + [32, 8], words)
+      let ones = (0..<terms.count * 64).flatMap { _ in one }
+      model.add("\(name).scales", .f16, shape + [32, 2], ones)
+      let biases = terms.flatMap { term in (0..<64).flatMap { _ in term } }
+      model.add("\(name).biases", .f16, shape + [32, 2], biases)
+    }
+    try model.write(to: folder.path("experts"))
+    let result = try Converted(folder.path("experts"), to: "gptq") { $0.restType = .f32 }
+    #expect(result.plan.rest.map(\.name).sorted() == ["b.up_proj[0]", "b.up_proj[1]"])
+    #expect(result.output.layers.map(\.name) == ["a.up_proj"])
+    let weights = try result.plan.source.layers.filter { $0.slice != nil }
+      .sorted { ($0.slice?.index ?? 0) < ($1.slice?.index ?? 0) }
+      .flatMap { try QuantizedMatrix(result.source.open($0)).dequantized() }
+    let written = try #require(result.output.tensors["b.up_proj.weight"])
+    #expect(written.shape.dimensions == [2, 32, 64])
+    #expect(try mismatch(floats(of: Files.bytes(of: written)), weights, by: .sameBits) == nil)
+  }
+
   /// The same layout keeps what it has: nothing is asked of loaders that they did not do before.
   @Test func sameLayoutKeepsPackedEmbeddings() throws {
     let result = try Converted(folder.path("gptq"), to: "gptq")

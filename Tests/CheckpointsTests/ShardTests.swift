@@ -45,6 +45,19 @@ import Testing
     return try zip(a.tensors.tensors, b.tensors.tensors).allSatisfy { try Bytes.same($0, $1) }
   }
 
+  /// Metadata may hold two keys that are one text.
+  @Test func metadataThatDiffersInNormalisationIsNoTrap() throws {
+    let folder = try TemporaryFolder()
+    let text = "{\"__metadata__\":{\"\u{E9}\":\"1\",\"e\u{301}\":\"2\"}}"
+    let header = Array(text.utf8)
+    let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> ($0 * 8)) }
+    try Files.write(length + header, to: folder.path("x.safetensors"))
+    let failure = #expect(throws: Failure.self) {
+      try OptimizerStates(opening: folder.path("x.safetensors"))
+    }
+    #expect(failure?.rule == "BNBO-2")
+  }
+
   /// Layers are found by text; the container tells such names apart by their bytes.
   @Test func namesThatDifferInNormalisationAreRefused() throws {
     let path = Fixtures.path("safetensors/valid/names-equal-but-for-normalisation.safetensors")

@@ -78,6 +78,8 @@ struct PackedQuantRuleTests {
   @Test(
     arguments: [
       "../x", "/x", "a/../../x", "a//x", "./x", "a/", "a\\x", "..", "a\u{1}", "a\u{7F}",
+      "nibble.unfinished.json", "nibble.unfinished.json/x",
+      String(repeating: "a/", count: 64) + "a",
     ])
   func pathsThatReachOut(path: String) {
     #expect(refusal { $0.files[0].path = Array(path.utf8) } == "PQ-14")

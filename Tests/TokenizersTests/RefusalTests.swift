@@ -57,6 +57,46 @@ import Tokenizers
     }
   }
 
+  /// Small files that would take more memory or stack than there is.
+  @Test(arguments: [
+    (
+      #""pre_tokenizer": {"type": "Sequence", "pretokenizers": ["#
+        + many(#"{"type": "Digits"}"#, 65)
+        + "]}", "TK-10"
+    ),
+    (
+      #""post_processor": {"type": "TemplateProcessing", "special_tokens": {}, "single": ["#
+        + many(#"{"Sequence": {"id": "A", "type_id": 0}}"#, 2) + "]}", "TK-13"
+    ),
+    (
+      #""normalizer": {"type": "Replace", "content": "x", "pattern": {"String": ""#
+        + String(repeating: "a", count: 5000) + #""}}"#, "TK-11"
+    ),
+  ])
+  func fileThatGrows(component: String, rule: String) throws {
+    let failure = try #require(throws: Failure.self) { try Self.tokenizer(with: component) }
+    #expect(failure.rule == rule, "\(failure)")
+  }
+
+  /// Replacements that multiply a text are stopped, in what is read as well: added tokens are
+  /// normalized when the file is opened.
+  @Test func replacementsThatGrow() throws {
+    let step =
+      #"{"type": "Replace", "content": ""# + String(repeating: "a", count: 4000)
+      + #"", "pattern": {"String": "a"}}"#
+    let tokenizer = try Self.tokenizer(
+      with: #""normalizer": {"type": "Sequence", "normalizers": ["# + many(step, 3) + "]}")
+    let failure = try #require(throws: Failure.self) { try tokenizer.encode("a") }
+    #expect(failure.rule == "TK-16")
+  }
+
+  private static func tokenizer(with component: String) throws -> Tokenizer {
+    let text = """
+      {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}, \(component)}
+      """
+    return try Tokenizer(parsing: Array(text.utf8), at: "test")
+  }
+
   private static func splitting(at pattern: String) throws -> Tokenizer {
     let text = """
       {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
@@ -65,4 +105,8 @@ import Tokenizers
       """
     return try Tokenizer(parsing: Array(text.utf8), at: "test")
   }
+}
+
+private func many(_ text: String, _ count: Int) -> String {
+  Array(repeating: text, count: count).joined(separator: ", ")
 }

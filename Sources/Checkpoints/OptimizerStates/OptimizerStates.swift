@@ -32,7 +32,8 @@ public struct OptimizerStates: Sendable {
     }
     self.path = path
     metadata = Dictionary(
-      uniqueKeysWithValues: header.metadata.members.map { ($0.key, $0.value.string ?? "") })
+      header.metadata.members.map { ($0.key, $0.value.string ?? "") }
+    ) { first, _ in first }
     var parts: [OptimizerName: [String: Tensor]] = [:]
     var others: [Tensor] = []
     for tensor in header.tensors {
