@@ -23,7 +23,8 @@ extension PackedLayer {
         try readCodes(region, order, into: &stored, workspace)
       }
       try forEachStrip(of: stored.bytes, region, isWords: isWords, workspace) { rows, strip in
-        guard isWords else {
+        // A word of 8-bit codes is its codes.
+        guard isWords, bits < 8 else {
           for (position, row) in rows.enumerated() {
             try body(row, strip.part(position * size..<(position + 1) * size))
           }

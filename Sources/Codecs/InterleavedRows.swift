@@ -1,14 +1,17 @@
 import Kernels
-internal import TensorCore
+import TensorCore
 
-/// AWQ's words, `[input][output / 8]`, read as rows of codes: strips of outputs are unpacked and turned
-/// within the cache, so that no band of codes is ever written to memory.
+/// AWQ's words, `[input][output / 8]`, read as rows of codes: bytes of words are turned within the
+/// cache, and each turned row of bytes holds the codes of two outputs.
 public struct InterleavedRows: Sendable {
   let words: Tensor
   /// Outputs of the whole layer.
   let outputs: Int
 
-  private static let strip = 64
+  /// Outputs that are turned at a time: a cache line of each row of words.
+  private static let strip = 128
+  /// Of eight outputs, the byte of the word that holds each, and how far up in it (AWQ-1).
+  private static let places = [(0, 0), (2, 0), (0, 4), (2, 4), (1, 0), (3, 0), (1, 4), (3, 4)]
 
   /// Calls `body` for each row of a region, counted from 0, with its codes, one byte each. Throws `io`.
   func forEach(
@@ -20,35 +23,35 @@ public struct InterleavedRows: Sendable {
     try workspace.lend(inputs * run.count) { stored in
       try words.readRectangle(
         into: &stored, rows: region.columns, rowBytes: outputs / 2, run: run)
-      try workspace.lend(inputs * Self.strip) { turned in
-        for start in stride(from: 0, to: height, by: Self.strip) {
-          let rows = start..<min(start + Self.strip, height)
-          var strip = turned.part(0..<inputs * rows.count)
-          unpack(stored.bytes, rowBytes: run.count, inputs: inputs, rows, into: &strip, workspace)
-          for (position, row) in rows.enumerated() {
-            try body(row, strip.bytes.part(position * inputs..<(position + 1) * inputs))
+      try workspace.lend(inputs * Self.strip / 2) { turned in
+        try workspace.lend(inputs) { codes in
+          for start in stride(from: 0, to: height, by: Self.strip) {
+            let rows = start..<min(start + Self.strip, height)
+            var strip = turned.part(0..<inputs * rows.count / 2)
+            turn(stored.bytes, rowBytes: run.count, inputs: inputs, rows, into: &strip)
+            for (position, row) in rows.enumerated() {
+              let (byte, down) = Self.places[position % 8]
+              let line = position / 8 * 4 + byte
+              Bytes.extract(
+                strip.bytes.part(line * inputs..<(line + 1) * inputs), down: down, mask: 15,
+                into: &codes)
+              try body(row, codes.bytes)
+            }
           }
         }
       }
     }
   }
 
-  /// The codes of some outputs, `[output][input]`.
-  private func unpack(
+  /// The bytes that hold some outputs, `[byte][input]`.
+  private func turn(
     _ stored: RawSpan, rowBytes: Int, inputs: Int, _ rows: Range<Int>,
-    into turned: inout MutableRawSpan, _ workspace: Workspace
+    into turned: inout MutableRawSpan
   ) {
+    let first = rows.lowerBound / 2
     let width = rows.count / 2
-    workspace.lend(inputs * width) { words in
-      for input in 0..<inputs {
-        let start = input * rowBytes + rows.lowerBound / 2
-        var line = words.part(input * width..<(input + 1) * width)
-        line.copy(from: stored.part(start..<start + width))
-      }
-      workspace.lend(inputs * rows.count) { codes in
-        InterleavedWords.unpack(words.bytes, into: &codes)
-        Transpose.bytes(codes.bytes, rows: inputs, columns: rows.count, into: &turned)
-      }
-    }
+    let end = (inputs - 1) * rowBytes + first + width
+    Transpose.bytes(
+      stored.part(first..<end), rows: inputs, columns: width, stride: rowBytes, into: &turned)
   }
 }
