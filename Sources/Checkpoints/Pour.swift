@@ -124,6 +124,9 @@ struct Pour {
     try parallelBands(bands.count, threads: threads) { index, workspace in
       let band = bands[index]
       try write(band, to: targets, workspace)
+      if targets[band.target].sync {
+        targets[band.target].file.beginFlush(band.offset..<band.offset + band.byteCount)
+      }
       for target in [band.target, band.beside?.place.target].compactMap(\.self) {
         let isLast = left.withLock { counts in
           counts[target] -= 1

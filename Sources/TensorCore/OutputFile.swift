@@ -65,6 +65,12 @@ public final class OutputFile: Sendable {
     try unsafe write(bytes.span.bytes, at: offset)
   }
 
+  /// Lets the disk begin on what was written there while the rest is being made; the flush of `commit`
+  /// then has less to wait for. A system that can't is no reason to stop.
+  public func beginFlush(_ range: Range<Int>) {
+    _ = nibble_begin_flush(descriptor, Int64(range.lowerBound), Int64(range.count))
+  }
+
   /// Copies `range` of `source` to `offset` inside the kernel where the system can.
   public func copy(_ range: Range<Int>, of source: InputFile, to offset: Int) throws {
     var from = Int64(range.lowerBound)
