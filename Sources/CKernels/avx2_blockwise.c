@@ -210,24 +210,6 @@ INLINE __m256i byte_ranks(const uint8_t *thresholds, __m256 x) {
   return rank;
 }
 
-AVX2 static void block_bytes(const void *values, const void *absmax, const void *thresholds,
-                             void *codes, size_t count, size_t block) {
-  const uint8_t *from = values, *most = absmax;
-  uint8_t *to = codes;
-  for (size_t i = 0; i < count; most += 4) {
-    const float factor = block_factor(load_f32(most), 0);
-    const size_t end = i + smaller(block, count - i);
-    for (; i + 32 <= end; i += 32) {
-      __m256i rank[4];
-      for (size_t j = 0; j < 4; j++)
-        rank[j] = byte_ranks(thresholds, _mm256_mul_ps(floats(from + 4 * i + 32 * j),
-                                                       _mm256_set1_ps(factor)));
-      store(to + i, joined(rank[0], rank[1], rank[2], rank[3]));
-    }
-    for (; i < end; i++) to[i] = plain_byte(thresholds, load_f32(from + 4 * i) * factor);
-  }
-}
-
 // Entries of a table of bytes, read as the words they are in so that nothing behind it is.
 INLINE __m256i looked_up(const uint8_t *table, __m256 x) {
   const __m256 known = _mm256_cmp_ps(x, x, _CMP_ORD_Q), one = _mm256_set1_ps(1);
@@ -243,22 +225,33 @@ INLINE __m256i looked_up(const uint8_t *table, __m256 x) {
   return both(bytes, _mm256_castps_si256(known));
 }
 
-AVX2 static void block_lookup(const void *values, const void *absmax, const void *table,
-                              void *codes, size_t count, size_t block) {
-  const uint8_t *from = values, *most = absmax;
-  uint8_t *to = codes;
+// Codes by a table of thresholds, or by one of codes.
+INLINE void byte_codes(const uint8_t *from, const uint8_t *most, const uint8_t *table,
+                       int is_lookup, uint8_t *to, size_t count, size_t block) {
   for (size_t i = 0; i < count; most += 4) {
     const float factor = block_factor(load_f32(most), 0);
     const size_t end = i + smaller(block, count - i);
     for (; i + 32 <= end; i += 32) {
       __m256i code[4];
-      for (size_t j = 0; j < 4; j++)
-        code[j] = looked_up(table, _mm256_mul_ps(floats(from + 4 * i + 32 * j),
-                                                 _mm256_set1_ps(factor)));
+      for (size_t j = 0; j < 4; j++) {
+        const __m256 x = _mm256_mul_ps(floats(from + 4 * i + 32 * j), _mm256_set1_ps(factor));
+        code[j] = is_lookup ? looked_up(table, x) : byte_ranks(table, x);
+      }
       store(to + i, joined(code[0], code[1], code[2], code[3]));
     }
-    for (; i < end; i++) to[i] = plain_looked_up(table, load_f32(from + 4 * i) * factor);
+    plain_byte_codes(factor, from + 4 * i, table, is_lookup, to + i, end - i);
+    i = end;
   }
+}
+
+AVX2 static void block_bytes(const void *values, const void *absmax, const void *thresholds,
+                             void *codes, size_t count, size_t block) {
+  byte_codes(values, absmax, thresholds, 0, codes, count, block);
+}
+
+AVX2 static void block_lookup(const void *values, const void *absmax, const void *table,
+                              void *codes, size_t count, size_t block) {
+  byte_codes(values, absmax, table, 1, codes, count, block);
 }
 
 AVX2 static uint16_t f16_absmax(const void *values, size_t count) {

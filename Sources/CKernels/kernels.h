@@ -106,8 +106,9 @@ void plain_nibbles(const nibble_rule *rule, float factor, const uint8_t *values,
 float plain_half_absmax(const uint8_t *halves, int is_brain, size_t count, int *is_finite);
 void plain_half_nibbles(const nibble_rule *rule, float factor, const uint8_t *halves, int is_brain,
                         uint8_t *packed, size_t count);
-uint8_t plain_byte(const uint8_t *thresholds, float x);
-uint8_t plain_looked_up(const uint8_t *table, float x);
+// Codes of values times a factor, by a table of thresholds or by one of codes.
+void plain_byte_codes(float factor, const uint8_t *from, const uint8_t *table, int is_lookup,
+                      uint8_t *to, size_t count);
 uint16_t plain_f16_absmax(const void *values, size_t count);
 void plain_f16_to_s8(const void *values, void *codes, size_t count, float factor);
 

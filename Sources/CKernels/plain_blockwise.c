@@ -112,39 +112,44 @@ static void plain_half_block_nibbles(const void *halves, int is_brain, const voi
                        to + i / 2, smaller(block, count - i));
 }
 
-uint8_t plain_byte(const uint8_t *thresholds, float x) {
+static uint8_t byte_rank(const uint8_t *thresholds, float x) {
   size_t rank = 0;
   for (size_t step = 128; step > 0; step /= 2)
     if (x > load_f32(thresholds + 4 * (rank + step - 1))) rank += step;
   return (uint8_t)rank;
 }
 
-static void plain_block_bytes(const void *values, const void *absmax, const void *thresholds,
-                              void *codes, size_t count, size_t block) {
-  const uint8_t *from = values, *most = absmax;
-  uint8_t *to = codes;
-  for (size_t i = 0; i < count; most += 4) {
-    const float factor = block_factor(load_f32(most), 0);
-    const size_t end = i + smaller(block, count - i);
-    for (; i < end; i++) to[i] = plain_byte(thresholds, load_f32(from + 4 * i) * factor);
-  }
-}
-
-uint8_t plain_looked_up(const uint8_t *table, float x) {
+static uint8_t looked_up(const uint8_t *table, float x) {
   if (isnan(x)) return 0;
   const float held = x < -1 ? -1 : x > 1 ? 1 : x;
   return table[(uint16_t)((held + 1) * 0.5f * 65535.0f + 0.5f)];
 }
 
+void plain_byte_codes(float factor, const uint8_t *from, const uint8_t *table, int is_lookup,
+                      uint8_t *to, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const float x = load_f32(from + 4 * i) * factor;
+    to[i] = is_lookup ? looked_up(table, x) : byte_rank(table, x);
+  }
+}
+
+static void byte_blocks(const uint8_t *from, const uint8_t *most, const uint8_t *table,
+                        int is_lookup, uint8_t *to, size_t count, size_t block) {
+  for (size_t i = 0; i < count; most += 4) {
+    const size_t part = smaller(block, count - i);
+    plain_byte_codes(block_factor(load_f32(most), 0), from + 4 * i, table, is_lookup, to + i, part);
+    i += part;
+  }
+}
+
+static void plain_block_bytes(const void *values, const void *absmax, const void *thresholds,
+                              void *codes, size_t count, size_t block) {
+  byte_blocks(values, absmax, thresholds, 0, codes, count, block);
+}
+
 static void plain_block_lookup(const void *values, const void *absmax, const void *table,
                                void *codes, size_t count, size_t block) {
-  const uint8_t *from = values, *most = absmax;
-  uint8_t *to = codes;
-  for (size_t i = 0; i < count; most += 4) {
-    const float factor = block_factor(load_f32(most), 0);
-    const size_t end = i + smaller(block, count - i);
-    for (; i < end; i++) to[i] = plain_looked_up(table, load_f32(from + 4 * i) * factor);
-  }
+  byte_blocks(values, absmax, table, 1, codes, count, block);
 }
 
 uint16_t plain_f16_absmax(const void *values, size_t count) {

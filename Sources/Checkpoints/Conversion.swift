@@ -149,8 +149,10 @@ extension ConversionPlan {
     let carried = try proveCarried(in: output)
     let results: [LayerComparison]
     switch options.target {
-    case .layout: results = try proveLayers(in: output, progress) + proveRest(of: output)
-    case .dense: results = try proveParts(of: output, progress)
+    case .layout:
+      results =
+        try proveLayers(in: output, progress) + proveParts(of: rest, in: output) { _, _ in }
+    case .dense: results = try proveParts(of: layers.map(\.source), in: output, progress)
     case .asIs: results = []
     case .quantized: results = try proveQuantized(in: output, progress)
     }
@@ -181,28 +183,20 @@ extension ConversionPlan {
     return try LayerComparer(pairs: pairs, threads: options.threads).run(progress: progress)
   }
 
-  /// Dense weights against the layers they come from, a comparison for each.
+  /// Dense weights against the layers they come from, a comparison for each tensor.
   private func proveParts(
-    of output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
+    of layers: [any PackedLayer], in output: Checkpoint,
+    _ progress: @escaping @Sendable (Int, Int) -> Void
   ) throws -> [LayerComparison] {
-    let parts = outputs.compactMap { output -> DenseProof.Part? in
-      guard case .encode(let part, let layer) = output.recipe else { return nil }
-      return DenseProof.Part(name: layer.name, part: part)
-    }
-    return try DenseProof(parts: parts, output: output, threads: options.threads)
-      .run(progress: progress)
-  }
-
-  /// Layers that were written dense beside packed ones.
-  private func proveRest(of output: Checkpoint) throws -> [LayerComparison] {
-    let names = Set(rest.map(\.name))
+    let names = Set(layers.map(\.name))
     let parts = outputs.compactMap { output -> DenseProof.Part? in
       guard case .encode(let part, let layer) = output.recipe, names.contains(layer.name) else {
         return nil
       }
       return DenseProof.Part(name: layer.name, part: part)
     }
-    return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
+    return try DenseProof(parts: parts, output: output, threads: options.threads)
+      .run(progress: progress)
   }
 
   private func provePadded(in output: Checkpoint) throws -> [LayerComparison] {

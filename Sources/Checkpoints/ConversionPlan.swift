@@ -140,13 +140,9 @@ public struct ConversionPlan: Sendable {
     }
     // Slices of one tensor stay together: it is written dense whole, or not at all.
     let places = Set(rest.map(\.claim.dense.name))
-    let siblings = fitted.filter { $0.source.claim.slice != nil }
-      .filter { places.contains($0.source.claim.dense.name) }.map(\.source.name)
-    if !siblings.isEmpty {
-      let moved = Set(siblings)
-      rest += fitted.map(\.source).filter { moved.contains($0.name) }
-      fitted.removeAll { moved.contains($0.source.name) }
-    }
+    let isSibling = { (layer: FittedLayer) in places.contains(layer.source.claim.dense.name) }
+    rest += fitted.filter(isSibling).map(\.source)
+    fitted.removeAll(where: isSibling)
     guard let first = refused.first, options.restType == nil || fitted.isEmpty else {
       return (fitted, rest)
     }

@@ -98,12 +98,10 @@ public struct Unpacking: Sendable {
     let name = "model.safetensors"
     let file = try folder.makeFile(name)
     try file.write(layout.header, at: 0)
-    let step = PackedQuant.chunkBytes
     for place in layout.placements {
       guard let tensor = sources[Array(place.info.name.utf8)] else { continue }
-      for start in stride(from: 0, to: tensor.byteCount, by: step) {
-        let range = tensor.offset + start..<tensor.offset + min(start + step, tensor.byteCount)
-        try file.write(tensor.source.contents(range), at: place.offset + start)
+      try tensor.forEachBlock(of: PackedQuant.chunkBytes) {
+        try file.write($1, at: place.offset + $0)
       }
     }
     try file.commit(byteCount: layout.byteCount, sync: sync)

@@ -21,11 +21,10 @@ struct BitsAndBytesInt8Layer: PackedLayer {
   func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    try workspace.lend(region.count) { rows in
+    try turnCodes(region, order, into: &codes, workspace) { rows in
       try weight.codes.readRectangle(
         into: &rows, rows: region.rows, rowBytes: claim.columns, run: region.columns)
       Bytes.shift(&rows, adding: 128)
-      rows.moveRows(into: &codes, region, order, size: 1)
     }
   }
 

@@ -31,10 +31,8 @@ struct BitsAndBytesLayer: PackedLayer {
   func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    guard order == .inputMajor else { return try readRows(region, into: &codes, workspace) }
-    try workspace.lend(region.count) { rows in
-      try readRows(region, into: &rows, workspace)
-      rows.moveRows(into: &codes, region, order, size: 1)
+    try turnCodes(region, order, into: &codes, workspace) {
+      try readRows(region, into: &$0, workspace)
     }
   }
 

@@ -36,10 +36,8 @@ struct CompressedTensorsLayer: PackedLayer {
   func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    guard order == .inputMajor else { return try readRows(region, into: &codes, workspace) }
-    try workspace.lend(region.count) { rows in
-      try readRows(region, into: &rows, workspace)
-      rows.moveRows(into: &codes, region, order, size: 1)
+    try turnCodes(region, order, into: &codes, workspace) {
+      try readRows(region, into: &$0, workspace)
     }
   }
 
@@ -52,13 +50,7 @@ struct CompressedTensorsLayer: PackedLayer {
     _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
     guard storesWords else { return try packWords(region, order, into: &words, workspace) }
-    guard order == .inputMajor else { return try readRowWords(region, into: &words) }
-    try workspace.lend(words.byteCount) { rows in
-      try readRowWords(region, into: &rows)
-      Transpose.words(
-        rows.bytes, rows: region.rows.count, columns: region.columns.count * claim.bits / 32,
-        into: &words)
-    }
+    try turnWords(region, order, into: &words, workspace) { try readRowWords(region, into: &$0) }
   }
 
   /// Stored words of a region, `[row][word]`.

@@ -20,11 +20,8 @@ struct HQQLayer: PackedLayer {
   func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    guard order == .inputMajor else { return try readRows(region, into: &codes, workspace) }
-    try workspace.lend(region.count) { rows in
-      try readRows(region, into: &rows, workspace)
-      Transpose.bytes(
-        rows.bytes, rows: region.rows.count, columns: region.columns.count, into: &codes)
+    try turnCodes(region, order, into: &codes, workspace) {
+      try readRows(region, into: &$0, workspace)
     }
   }
 

@@ -57,14 +57,7 @@ struct MLXLayer: PackedLayer {
   func readWords(
     _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    guard order == .inputMajor else { return try readRowWords(region, into: &words) }
-    // A row of words is one stream of codes, so turning the words turns the codes.
-    try workspace.lend(words.byteCount) { rows in
-      try readRowWords(region, into: &rows)
-      Transpose.words(
-        rows.bytes, rows: region.rows.count, columns: region.columns.count * claim.bits / 32,
-        into: &words)
-    }
+    try turnWords(region, order, into: &words, workspace) { try readRowWords(region, into: &$0) }
   }
 
   /// Stored words of a region, `[row][word]`.

@@ -82,4 +82,32 @@ extension PackedLayer {
       }
     }
   }
+
+  /// Fills in codes that `readRows` reads as `[row][column]`, turned where `order` asks for that.
+  func turnCodes(
+    _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace,
+    readRows: (inout MutableRawSpan) throws -> Void
+  ) throws {
+    guard order == .inputMajor else { return try readRows(&codes) }
+    try workspace.lend(region.count) { rows in
+      try readRows(&rows)
+      Transpose.bytes(
+        rows.bytes, rows: region.rows.count, columns: region.columns.count, into: &codes)
+    }
+  }
+
+  /// Fills in words that `readRows` reads as `[row][word]`, turned where `order` asks for that: a row
+  /// of words is one stream of codes, so turning the words turns the codes.
+  func turnWords(
+    _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace,
+    readRows: (inout MutableRawSpan) throws -> Void
+  ) throws {
+    guard order == .inputMajor else { return try readRows(&words) }
+    try workspace.lend(words.byteCount) { rows in
+      try readRows(&rows)
+      Transpose.words(
+        rows.bytes, rows: region.rows.count, columns: region.columns.count * form.grid.bits / 32,
+        into: &words)
+    }
+  }
 }

@@ -20,7 +20,7 @@ public enum BLAS {
     precondition(a.byteCount == rows * depth * 4 && b.byteCount == columns * depth * 4)
     precondition(c.byteCount == rows * columns * 4)
     // SAFETY: the lengths are as stated above; empty operands are left out by `lend`.
-    unsafe lend(a, b, b, &c) { a, b, _, c in
+    unsafe lend(a, b, &c) { a, b, c in
       unsafe cblas_sgemm(
         CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(columns), Int32(depth), 1,
         a.assumingMemoryBound(to: Float.self), Int32(depth),

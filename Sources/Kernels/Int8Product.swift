@@ -29,7 +29,7 @@ public enum Int8Product {
     let across = columns.dividedRoundingUp(by: columnBlock)
     // SAFETY: the lengths were checked above. Tasks write disjoint rectangles of the sums and all
     // end before this function does.
-    unsafe lend(a, b, b, &sums) { a, b, _, sums in
+    unsafe lend(a, b, &sums) { a, b, sums in
       let operands = unsafe Operands(a: a, b: b, sums: sums)
       try? parallelBands(down * across, threads: threads) { task, workspace in
         let row = task / across * rowBlock

@@ -13,8 +13,8 @@ public enum Planes {
     let count = low.byteCount
     precondition(high.byteCount == count && elements.byteCount == 2 * count)
     // SAFETY: all lengths are as the kernel demands.
-    unsafe lend(low, high, low, &elements) { low, high, _, target in
-      unsafe level.kernels.pointee.merge_2(low, high, target, count, turned ? 1 : 0)
+    unsafe lend(low, high, &elements) {
+      unsafe level.kernels.pointee.merge_2($0, $1, $2, count, turned ? 1 : 0)
     }
   }
 

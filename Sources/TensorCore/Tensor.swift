@@ -53,6 +53,20 @@ public struct Tensor: Sendable {
     return block
   }
 
+  /// Hands the bytes on in blocks of at most `limit`, from first to last, each with its start: memory
+  /// does not depend on the tensor. Throws what reading and `body` throw.
+  public func forEachBlock(
+    of limit: Int = 4 << 20, _ body: (_ start: Int, _ bytes: RawSpan) throws -> Void
+  ) throws {
+    var block = AlignedBytes(count: min(byteCount, limit))
+    for start in stride(from: 0, to: byteCount, by: limit) {
+      let count = min(limit, byteCount - start)
+      try block.withMutableBytes(count: count) { try read(into: &$0, at: start) }
+      let bytes = block.bytes
+      try body(start, bytes.part(0..<count))
+    }
+  }
+
   /// Fills `bytes` with a rectangle of a tensor whose rows are `rowBytes` long: `rows`, and in
   /// each the bytes `run`. One request where the runs touch.
   public func readRectangle(

@@ -29,7 +29,7 @@ public struct StateReport: Sendable {
   private static func codes(_ entry: OptimizerEntry, _ key: String) throws -> Figures {
     let blocks = try StateBlocks(entry, key, rules: .cuda)
     var bins = [UInt64](repeating: 0, count: 256)
-    try forBytes(of: blocks.state) { Bytes.addHistogram(of: $0, to: &bins) }
+    try blocks.state.forEachBlock { Bytes.addHistogram(of: $1, to: &bins) }
     return Figures(
       key: key, minimum: blocks.scales.min() ?? 0, maximum: blocks.scales.max() ?? 0,
       usedCodes: bins.count { $0 > 0 }, notFinite: 0)
@@ -38,23 +38,11 @@ public struct StateReport: Sendable {
   private static func values(_ entry: OptimizerEntry, _ key: String) throws -> Figures {
     var statistics = FloatStatistics()
     if let state = entry.parts[key] {
-      try forBytes(of: state) { statistics.merge(FloatStatistics($0)) }
+      try state.forEachBlock { statistics.merge(FloatStatistics($1)) }
     }
     return Figures(
       key: key, minimum: statistics.minimum, maximum: statistics.maximum, usedCodes: nil,
       notFinite: statistics.nanCount + statistics.infiniteCount)
-  }
-
-  private static func forBytes(of tensor: Tensor, _ body: (RawSpan) -> Void) throws {
-    var block = AlignedBytes(count: min(tensor.byteCount, 1 << 22))
-    var position = 0
-    while position < tensor.byteCount {
-      let count = min(block.count, tensor.byteCount - position)
-      try block.withMutableBytes(count: count) { try tensor.read(into: &$0, at: position) }
-      let bytes = block.bytes
-      body(bytes.part(0..<count))
-      position += count
-    }
   }
 }
 

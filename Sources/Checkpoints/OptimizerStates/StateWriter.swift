@@ -16,15 +16,7 @@ struct StateWriter {
 
   static func copy(_ tensor: Tensor, to file: OutputFile, _ stream: SafetensorsStream) throws {
     let offset = try stream.place(tensor.info)
-    var block = AlignedBytes(count: min(tensor.byteCount, 1 << 22))
-    var position = 0
-    while position < tensor.byteCount {
-      let count = min(block.count, tensor.byteCount - position)
-      try block.withMutableBytes(count: count) { try tensor.read(into: &$0, at: position) }
-      let bytes = block.bytes
-      try file.write(bytes.part(0..<count), at: offset + position)
-      position += count
-    }
+    try tensor.forEachBlock { try file.write($1, at: offset + $0) }
   }
 
   private func place(_ name: String, _ dtype: DType, _ shape: Shape) throws -> Int {
