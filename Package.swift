@@ -46,9 +46,12 @@ let package = Package(
     room("Codecs", sees: ["TensorCore", "Kernels"]),
     room("Quantizers", sees: ["TensorCore", "Kernels"]),
     room("Tokenizers", sees: ["TensorCore"]),
+    room("Models", sees: ["TensorCore", "Kernels"]),
     room(
       "Checkpoints",
-      sees: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers", "Tokenizers"]),
+      sees: [
+        "TensorCore", "Kernels", "Containers", "Codecs", "Quantizers", "Tokenizers", "Models",
+      ]),
     .executableTarget(
       name: "nibble",
       dependencies: [
@@ -61,6 +64,7 @@ let package = Package(
     tests("Kernels"),
     tests("Containers", also: ["TensorCore", "Kernels"]),
     tests("Tokenizers", also: ["TensorCore"]),
+    tests("Models", also: ["TensorCore", "Kernels"]),
     tests("Quantizers", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
