@@ -94,13 +94,16 @@ struct PackedMatrixTests {
       }
       let last = Array(input.suffix(form.columns))
       let alone = try multiply(packed, last, 1, on: .best)
-      #expect(mismatch(alone, Array(plain.suffix(form.rows)), by: .sameBits) == nil, "\(sample.label)")
+      #expect(
+        mismatch(alone, Array(plain.suffix(form.rows)), by: .sameBits) == nil, "\(sample.label)")
     }
   }
 
-  @Test("8-bit activations keep their bound, with the same bits on every level", arguments: [
-    nil, 1, 32, 1000,
-  ])
+  @Test(
+    "8-bit activations keep their bound, with the same bits on every level",
+    arguments: [
+      nil, 1, 32, 1000,
+    ])
   func int8(group: Int?) throws {
     var random = SplitMix64(seed: 0x73)
     for (number, sample) in PackedSample.all(from: &random).enumerated() {
@@ -120,7 +123,8 @@ struct PackedMatrixTests {
         let sum = weights[row * form.columns..<(row + 1) * form.columns]
           .reduce(0.0) { $0 + Double($1.magnitude) }
         let bound =
-          Double(largest) / 254 * sum + exact.sizes[index] * (0x1p-20 + (packed.isTable ? 0x1p-15 : 0))
+          Double(largest) / 254 * sum + exact.sizes[index]
+          * (0x1p-20 + (packed.isTable ? 0x1p-15 : 0))
         #expect(
           (Double(value) - exact.sums[index]).magnitude <= bound * 1.0001,
           "\(sample.label) \(index)")

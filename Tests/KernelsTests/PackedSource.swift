@@ -21,7 +21,8 @@ struct PackedSource: WeightSource {
   func readCodes(
     _ rows: Range<Int>, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    codes.copy(from: matrix.codes.rawSpan.part(rows.lowerBound * columns..<rows.upperBound * columns))
+    codes.copy(
+      from: matrix.codes.rawSpan.part(rows.lowerBound * columns..<rows.upperBound * columns))
   }
 
   func readScales(

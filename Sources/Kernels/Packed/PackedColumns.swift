@@ -33,7 +33,9 @@ struct PackedColumns: Sendable {
       order += columns
       order += repeatElement(-1, count: width - columns.count)
     }
-    let staysInPlace = order.indices.allSatisfy { order[$0] == ($0 < form.columns ? Int32($0) : -1) }
+    let staysInPlace = order.indices.allSatisfy {
+      order[$0] == ($0 < form.columns ? Int32($0) : -1)
+    }
     self.order = staysInPlace ? nil : order
     var places = [Int32](repeating: 0, count: staysInPlace ? 0 : form.columns)
     if !staysInPlace {
@@ -61,7 +63,8 @@ struct PackedColumns: Sendable {
 
   /// Runs of at most `length` packed columns of one group, `length` rounded up to a multiple of eight.
   func pieces(of length: Int) -> [ck_packed_piece] {
-    let rounded = min(max(length, 1), Self.longestPiece).dividedRoundingUp(by: Self.unit) * Self.unit
+    let rounded =
+      min(max(length, 1), Self.longestPiece).dividedRoundingUp(by: Self.unit) * Self.unit
     return rounded == Self.longestPiece ? longPieces : Self.pieces(widths, of: rounded)
   }
 

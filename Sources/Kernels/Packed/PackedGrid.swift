@@ -48,7 +48,9 @@ struct WholeTable: Sendable {
   /// nil where values are not finite.
   init?(_ values: [Float]) {
     let largest = values.reduce(0) { max($0, $1.magnitude) }
-    guard values.allSatisfy(\.isFinite), largest >= .leastNormalMagnitude * 0x1p20 else { return nil }
+    guard values.allSatisfy(\.isFinite), largest >= .leastNormalMagnitude * 0x1p20 else {
+      return nil
+    }
     let step = Self.exactStep(values, largest) ?? largest / 32767
     let numbers = values.map { Int(($0 / step).rounded()) + 32768 }
     self.step = step

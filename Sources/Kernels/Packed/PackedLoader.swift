@@ -76,14 +76,16 @@ struct PackedLoader: Sendable {
         try source.readScales(rows, into: &values, workspace)
         try store(values.bytes, tiles, rows, scaleEncoding, workspace) { tile, bytes in
           var part = unsafe UnsafeMutableRawBufferPointer(
-            rebasing: target.scales[tile * scaleSize..<(tile + 1) * scaleSize]).mutableBytes
+            rebasing: target.scales[tile * scaleSize..<(tile + 1) * scaleSize]
+          ).mutableBytes
           part.copy(from: bytes)
         }
         guard offsetSize > 0 else { return }
         try source.readOffsets(rows, into: &values, workspace)
         try store(values.bytes, tiles, rows, offsetEncoding, workspace) { tile, bytes in
           var part = unsafe UnsafeMutableRawBufferPointer(
-            rebasing: target.offsets[tile * offsetSize..<(tile + 1) * offsetSize]).mutableBytes
+            rebasing: target.offsets[tile * offsetSize..<(tile + 1) * offsetSize]
+          ).mutableBytes
           part.copy(from: bytes)
         }
       }
