@@ -11,6 +11,7 @@ static size_t table_count;
 
 static void fill_plain(ck_kernels *table) {
   table->name = "plain";
+  ck_fill_plain_compute(table);
   ck_fill_plain_codes(table);
   ck_fill_plain_bytes(table);
   ck_fill_plain_floats(table);
@@ -26,6 +27,7 @@ static void fill_plain(ck_kernels *table) {
 #if defined(__x86_64__)
 static void fill_avx2(ck_kernels *table) {
   table->name = "avx2";
+  ck_fill_avx2_compute(table);
   ck_fill_avx2_streams(table);
   ck_fill_avx2_rows(table);
   ck_fill_avx2_bytes(table);
@@ -58,6 +60,7 @@ static void fill_avxvnni(ck_kernels *table) {
 
 static void fill_avx512vnni(ck_kernels *table) {
   ck_fill_avx512vnni_int8(table);
+  ck_fill_avx512_compute(table);
   if (__builtin_cpu_supports("fma")) ck_fill_avx512vnni_packed(table);
 }
 
