@@ -164,31 +164,44 @@ AVX2 static void f32_to_bf16(const void *source, void *target, size_t count) {
   plain_f32_to_bf16(from + 4 * i, to + 2 * i, count - i);
 }
 
-INLINE __m256i affine_bits(const uint8_t *codes, __m256 scale, __m256 zero) {
-  return _mm256_castps_si256(_mm256_mul_ps(scale, _mm256_sub_ps(numbers(codes), zero)));
+// s*(q-z), or s*q, rounded, + z: eight bf16 in the low halves of 32-bit elements.
+INLINE __m256i eight_bf16(int is_added, const uint8_t *codes, __m256 scale, __m256 zero) {
+  const __m256 q = numbers(codes);
+  const __m256 value = is_added ? _mm256_add_ps(_mm256_mul_ps(scale, q), zero)
+                                : _mm256_mul_ps(scale, _mm256_sub_ps(q, zero));
+  return rounded(_mm256_castps_si256(value));
+}
+
+INLINE void store_16_bf16(int is_added, const uint8_t *codes, __m256 scale, __m256 zero,
+                          uint8_t *to) {
+  const __m256i low = eight_bf16(is_added, codes, scale, zero);
+  const __m256i high = eight_bf16(is_added, codes + 8, scale, zero);
+  store(to, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
+}
+
+INLINE void runs_bf16(int is_added, const uint8_t *q, const uint8_t *s, const uint8_t *z,
+                      uint8_t *to, size_t count, size_t group) {
+  for (size_t i = 0; i < count; s += 4, z += 4) {
+    const __m256 scale = _mm256_set1_ps(load_f32(s)), zero = _mm256_set1_ps(load_f32(z));
+    const size_t end = i + smaller(group, count - i);
+    for (; i + 16 <= end; i += 16) store_16_bf16(is_added, q + i, scale, zero, to + 2 * i);
+    uint8_t rest[16] = {0}, values[32];
+    if (i == end) continue;
+    memcpy(rest, q + i, end - i);
+    store_16_bf16(is_added, rest, scale, zero, values);
+    memcpy(to + 2 * i, values, 2 * (end - i));
+    i = end;
+  }
 }
 
 AVX2 static void affine_run_bf16(const void *codes, const void *scales, const void *zeros,
                                  void *halves, size_t count, size_t group) {
-  const uint8_t *q = codes, *s = scales, *z = zeros;
-  uint8_t *to = halves;
-  for (size_t i = 0; i < count; s += 4, z += 4) {
-    const __m256 scale = _mm256_set1_ps(load_f32(s)), zero = _mm256_set1_ps(load_f32(z));
-    const size_t end = i + smaller(group, count - i);
-    for (; i + 16 <= end; i += 16) {
-      const __m256i low = rounded(affine_bits(q + i, scale, zero));
-      const __m256i high = rounded(affine_bits(q + i + 8, scale, zero));
-      store(to + 2 * i, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
-    }
-    uint8_t rest[16] = {0}, values[32];
-    if (i == end) continue;
-    memcpy(rest, q + i, end - i);
-    const __m256i low = rounded(affine_bits(rest, scale, zero));
-    const __m256i high = rounded(affine_bits(rest + 8, scale, zero));
-    store(values, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
-    memcpy(to + 2 * i, values, 2 * (end - i));
-    i = end;
-  }
+  runs_bf16(0, codes, scales, zeros, halves, count, group);
+}
+
+AVX2 static void added_run_bf16(const void *codes, const void *scales, const void *added,
+                                void *halves, size_t count, size_t group) {
+  runs_bf16(1, codes, scales, added, halves, count, group);
 }
 
 // The values of one run: the low and the high bytes of a table are looked up apart and interleaved.
@@ -296,6 +309,7 @@ void ck_fill_avx2_floats(ck_kernels *table) {
   table->affine_run = affine_run;
   table->affine_run_bf16 = affine_run_bf16;
   table->added_run = added_run;
+  table->added_run_bf16 = added_run_bf16;
   table->signed_run = signed_run;
   table->table_run = table_run;
   table->multiply = multiply;

@@ -4,7 +4,7 @@
 
 #include "kernels.h"
 
-enum { level_limit = 4 };
+enum { level_limit = 5 };
 
 static ck_kernels tables[level_limit];
 static size_t table_count;
@@ -40,13 +40,24 @@ static void fill_avx2(ck_kernels *table) {
 #endif
 
 #if defined(__x86_64__)
-// A level of its own for each way to multiply bytes, above AVX2.
+// Levels above AVX2: one for each way to multiply bytes, and one of longer vectors.
 static void add_level(const char *name, void (*fill)(ck_kernels *)) {
   ck_kernels *table = &tables[table_count];
   *table = tables[table_count - 1];
   table->name = name;
   fill(table);
   table_count++;
+}
+
+static void fill_avx512(ck_kernels *table) {
+  ck_fill_avx512_streams(table);
+  ck_fill_avx512_bytes(table);
+  ck_fill_avx512_floats(table);
+}
+
+static int has_avx512(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi");
 }
 
 static int has_avx512vnni(void) {
@@ -65,6 +76,7 @@ __attribute__((constructor)) static void fill_tables(void) {
   fill_avx2(&tables[1]);
   table_count = 2;
   if (__builtin_cpu_supports("avxvnni")) add_level("avxvnni", ck_fill_avxvnni_int8);
+  if (has_avx512()) add_level("avx512", fill_avx512);
   if (has_avx512vnni()) add_level("avx512vnni", ck_fill_avx512vnni_int8);
 #endif
 }

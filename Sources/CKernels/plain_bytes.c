@@ -9,31 +9,31 @@ enum { block = 32 };
 // Block by block, so that the lines read and written stay in the nearest cache.
 static inline __attribute__((always_inline)) void transpose(
     const uint8_t *from, uint8_t *to, size_t rows, size_t columns, size_t stride,
-    size_t size) {
+    size_t spacing, size_t size) {
   for (size_t r = 0; r < rows; r += block) {
     const size_t row_end = smaller(r + block, rows);
     for (size_t c = 0; c < columns; c += block) {
       const size_t column_end = smaller(c + block, columns);
       for (size_t i = r; i < row_end; i++)
         for (size_t j = c; j < column_end; j++)
-          memcpy(to + (j * rows + i) * size, from + (i * stride + j) * size, size);
+          memcpy(to + (j * spacing + i) * size, from + (i * stride + j) * size, size);
     }
   }
 }
 
 static void plain_transpose_1(const void *source, void *target, size_t rows, size_t columns,
-                              size_t stride) {
-  transpose(source, target, rows, columns, stride, 1);
+                              size_t stride, size_t spacing) {
+  transpose(source, target, rows, columns, stride, spacing, 1);
 }
 
 static void plain_transpose_2(const void *source, void *target, size_t rows, size_t columns,
-                              size_t stride) {
-  transpose(source, target, rows, columns, stride, 2);
+                              size_t stride, size_t spacing) {
+  transpose(source, target, rows, columns, stride, spacing, 2);
 }
 
 static void plain_transpose_4(const void *source, void *target, size_t rows, size_t columns,
-                              size_t stride) {
-  transpose(source, target, rows, columns, stride, 4);
+                              size_t stride, size_t spacing) {
+  transpose(source, target, rows, columns, stride, spacing, 4);
 }
 
 size_t plain_count_differences(const void *a, const void *b, size_t count) {

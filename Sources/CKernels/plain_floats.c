@@ -154,6 +154,23 @@ static void plain_affine_run_bf16(const void *codes, const void *scales, const v
   }
 }
 
+static void plain_added_run_bf16(const void *codes, const void *scales, const void *added,
+                                 void *halves, size_t count, size_t group) {
+  const uint8_t *q = codes, *s = scales, *m = added;
+  uint8_t *to = halves;
+  for (size_t i = 0; i < count; s += 4, m += 4) {
+    const float scale = load_f32(s), addend = load_f32(m);
+    const size_t end = i + smaller(group, count - i);
+    for (; i < end; i++) {
+      const float product = scale * (float)q[i];
+      const float value = product + addend;
+      uint32_t bits;
+      memcpy(&bits, &value, 4);
+      store_u16(to + 2 * i, bf16_of_f32(bits));
+    }
+  }
+}
+
 void plain_lookup_halves(const void *codes, const void *tables, void *target, size_t count,
                          size_t group) {
   const uint8_t *from = codes;
@@ -226,6 +243,7 @@ void ck_fill_plain_floats(ck_kernels *table) {
   table->affine_run = plain_affine_run;
   table->affine_run_bf16 = plain_affine_run_bf16;
   table->added_run = plain_added_run;
+  table->added_run_bf16 = plain_added_run_bf16;
   table->table_run = plain_table_run;
   table->signed_run = plain_signed_run;
   table->multiply = plain_multiply;

@@ -37,12 +37,16 @@ extension QuantizedForm {
     as type: DType, into halves: inout MutableRawSpan
   ) -> Bool {
     guard type == .bf16, factor == nil, case .affine = grid, case .columns(let size) = grouping,
-      offset.isSubtracted
+      offset != .none
     else { return false }
     let groups = parameters(of: region).columns.count
     let picked = row * groups * 4..<(row + 1) * groups * 4
-    Dequantize.affineRunBF16(
-      codes, group: size, scales: scales.part(picked), zeros: offsets.part(picked), into: &halves)
+    let (scales, offsets) = (scales.part(picked), offsets.part(picked))
+    if offset.isSubtracted {
+      Dequantize.affineRunBF16(codes, group: size, scales: scales, zeros: offsets, into: &halves)
+    } else {
+      Dequantize.addedRunBF16(codes, group: size, scales: scales, added: offsets, into: &halves)
+    }
     return true
   }
 

@@ -46,11 +46,14 @@ typedef struct ck_kernels {
   void (*quads_unpack)(const void *words, void *codes, size_t quads, size_t columns);
   void (*quads_pack)(const void *codes, void *words, size_t quads, size_t columns);
 
-  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], elements of
-  // 1, 2 and 4 bytes.
-  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
+  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], `spacing`
+  // elements from row to row, elements of 1, 2 and 4 bytes.
+  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
 
   // codes [rows][columns], scales and zeros f32 [columns] -> s*(q-z), f32 [rows][columns].
   void (*affine_rows)(const void *codes, const void *scales, const void *zeros, void *values,
@@ -64,6 +67,9 @@ typedef struct ck_kernels {
   // affine_run with an added term: s*q rounded, then +m rounded.
   void (*added_run)(const void *codes, const void *scales, const void *added, void *values,
                     size_t count, size_t group);
+  // added_run, each number rounded once more to bf16 [count].
+  void (*added_run_bf16)(const void *codes, const void *scales, const void *added, void *halves,
+                         size_t count, size_t group);
   // table f32 [entries], 16 or 256; codes are taken modulo entries -> table[q]*s, f32 [count].
   void (*table_run)(const void *codes, const void *table, size_t entries, const void *scales,
                     void *values, size_t count, size_t group);
