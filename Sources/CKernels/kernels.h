@@ -30,6 +30,7 @@ void ck_fill_avx2_quantiles(ck_kernels *table);
 void ck_fill_avxvnni_int8(ck_kernels *table);
 void ck_fill_avx512_streams(ck_kernels *table);
 void ck_fill_avx512_floats(ck_kernels *table);
+void ck_fill_avx512bf16_floats(ck_kernels *table);
 void ck_fill_avx512_bytes(ck_kernels *table);
 void ck_fill_avx512vnni_int8(ck_kernels *table);
 

@@ -53,6 +53,8 @@ static void fill_avx512(ck_kernels *table) {
   ck_fill_avx512_streams(table);
   ck_fill_avx512_bytes(table);
   ck_fill_avx512_floats(table);
+  // Some processors with AVX-512 are older than these instructions.
+  if (__builtin_cpu_supports("avx512bf16")) ck_fill_avx512bf16_floats(table);
 }
 
 static int has_avx512(void) {

@@ -22,10 +22,10 @@ extension PackedLayer {
       } else {
         try readCodes(region, order, into: &stored, workspace)
       }
-      try forEachStoredRow(of: stored.bytes, region, isWords: isWords, workspace) { row, stored in
-        // A word of 8-bit codes is its codes.
-        guard isWords, bits < 8 else { return try body(row, stored) }
-        try workspace.lend(region.columns.count) { codes in
+      try workspace.lend(region.columns.count) { codes in
+        try forEachStoredRow(of: stored.bytes, region, isWords: isWords, workspace) { row, stored in
+          // A word of 8-bit codes is its codes.
+          guard isWords, bits < 8 else { return try body(row, stored) }
           BitStream.unpack(bits: bits, stored, into: &codes)
           try body(row, codes.bytes)
         }
