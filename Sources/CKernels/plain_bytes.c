@@ -64,13 +64,20 @@ void plain_shift(const void *source, void *target, size_t count, uint8_t addend,
   for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] + addend) & mask;
 }
 
-// Widens *minimum...*maximum to hold the bytes.
+static void plain_widen(const void *source, void *target, size_t count, uint16_t addend,
+                        uint16_t mask) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  for (size_t i = 0; i < count; i++) store_u16(to + 2 * i, (uint16_t)(from[i] + addend) & mask);
+}
+
 void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask) {
   const uint8_t *from = source;
   uint8_t *to = target;
   for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] >> down & mask);
 }
 
+// Widens *minimum...*maximum to hold the bytes.
 void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum) {
   const uint8_t *from = bytes;
   uint8_t low = *minimum, high = *maximum;
@@ -89,6 +96,7 @@ void ck_fill_plain_bytes(ck_kernels *table) {
   table->count_differences = plain_count_differences;
   table->histogram = plain_histogram;
   table->shift = plain_shift;
+  table->widen = plain_widen;
   table->extract = plain_extract;
   table->extremes = plain_extremes;
 }

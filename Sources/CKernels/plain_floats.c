@@ -113,6 +113,12 @@ static uint16_t bf16_of_f32(uint32_t bits) {
   return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+static void plain_u16_to_f32(const void *source, void *target, size_t count) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  for (size_t i = 0; i < count; i++) store_f32(to + 4 * i, (float)load_u16(from + 2 * i));
+}
+
 void plain_f16_to_f32(const void *source, void *target, size_t count) {
   const uint8_t *from = source;
   uint8_t *to = target;
@@ -247,6 +253,7 @@ void ck_fill_plain_floats(ck_kernels *table) {
   table->table_run = plain_table_run;
   table->signed_run = plain_signed_run;
   table->multiply = plain_multiply;
+  table->u16_to_f32 = plain_u16_to_f32;
   table->f16_to_f32 = plain_f16_to_f32;
   table->bf16_to_f32 = plain_bf16_to_f32;
   table->f32_to_f16 = plain_f32_to_f16;

@@ -129,10 +129,7 @@ extension PackedLayer {
       try readOffsets(region, order, into: &stored, workspace)
       switch form.offset {
       case .none: break
-      case .integer:
-        for index in 0..<region.count {
-          floats.set(Float(stored.bytes.uint16(at: index)).bitPattern, at: index)
-        }
+      case .integer: FloatConversion.fromUInt16(stored.bytes, into: &floats)
       case .real(let type), .added(let type):
         try FloatConversion.toFloat32(type, stored.bytes, into: &floats)
       }

@@ -99,6 +99,7 @@ typedef struct ck_kernels {
   void (*bf16_to_f32)(const void *source, void *target, size_t count);
   void (*f32_to_f16)(const void *source, void *target, size_t count);   // nearest, ties to even
   void (*f32_to_bf16)(const void *source, void *target, size_t count);  // nearest, ties to even
+  void (*u16_to_f32)(const void *source, void *target, size_t count);
   // table of 4-byte values [256] -> table[byte] [count], bits untouched.
   void (*lookup)(const void *bytes, const void *table, void *target, size_t count);
 
@@ -111,6 +112,8 @@ typedef struct ck_kernels {
   void (*histogram)(const void *bytes, size_t count, uint64_t *bins);  // adds to bins [256]
   // (byte + addend) & mask; source may be target.
   void (*shift)(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+  // (byte + addend) & mask as 16 bits [count].
+  void (*widen)(const void *source, void *target, size_t count, uint16_t addend, uint16_t mask);
   // (byte >> down) & mask, down in 0...7.
   void (*extract)(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
   void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
