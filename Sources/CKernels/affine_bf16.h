@@ -49,36 +49,44 @@ LEAF __m512i halves_of(int is_added, int is_normal, __m256i codes, const paramet
   return is_normal ? NORMALS(first, second) : rounded(first, second);
 }
 
-LEAF void part_bf16(int is_added, int is_normal, const uint8_t *q, const float s[2],
-                    const float z[2], uint8_t *to, size_t count) {
-  const parameters of = {{_mm512_set1_ps(s[0]), _mm512_set1_ps(s[1])},
-                         {_mm512_set1_ps(z[0]), _mm512_set1_ps(z[1])}};
+LEAF void part_bf16(int is_added, int is_normal, const uint8_t *q, const parameters *of,
+                    uint8_t *to, size_t count) {
   size_t i = 0;
   for (; i + 32 <= count; i += 32) {
     const __m256i codes = _mm256_loadu_si256((const void *)(q + i));
-    _mm512_storeu_si512(to + 2 * i, halves_of(is_added, is_normal, codes, &of));
+    _mm512_storeu_si512(to + 2 * i, halves_of(is_added, is_normal, codes, of));
   }
   if (i == count) return;
   const __mmask32 mask = first_halves(count - i);
   const __m256i codes = _mm256_maskz_loadu_epi8(mask, q + i);
-  _mm512_mask_storeu_epi16(to + 2 * i, mask, halves_of(is_added, is_normal, codes, &of));
+  _mm512_mask_storeu_epi16(to + 2 * i, mask, halves_of(is_added, is_normal, codes, of));
 }
 
-// Runs of 16 go two at a time.
+// One run, or two of 16 codes.
+LEAF void run_bf16(int is_added, const uint8_t *q, const uint8_t *s, const uint8_t *z, int runs,
+                   uint8_t *to, size_t count) {
+  const int other = 4 * (runs - 1);
+  const float scale = load_f32(s), zero = load_f32(z);
+  const float next_scale = load_f32(s + other), next_zero = load_f32(z + other);
+  const parameters of = {{_mm512_set1_ps(scale), _mm512_set1_ps(next_scale)},
+                         {_mm512_set1_ps(zero), _mm512_set1_ps(next_zero)}};
+  const int is_normal = makes_normals(is_added, scale, zero) &&
+                        (runs == 1 || makes_normals(is_added, next_scale, next_zero));
+  if (is_normal)
+    part_bf16(is_added, 1, q, &of, to, count);
+  else
+    part_bf16(is_added, 0, q, &of, to, count);
+}
+
 LEAF void runs_bf16(int is_added, const uint8_t *q, const uint8_t *s, const uint8_t *z,
                     uint8_t *to, size_t count, size_t group) {
-  for (size_t i = 0; i < count;) {
-    const size_t runs = group == 16 && count - i > 16 ? 2 : 1, other = 4 * (runs - 1);
-    const size_t part = smaller(runs == 2 ? 32 : group, count - i);
-    const float scale[2] = {load_f32(s), load_f32(s + other)};
-    const float zero[2] = {load_f32(z), load_f32(z + other)};
-    if (makes_normals(is_added, scale[0], zero[0]) && makes_normals(is_added, scale[1], zero[1]))
-      part_bf16(is_added, 1, q + i, scale, zero, to + 2 * i, part);
-    else
-      part_bf16(is_added, 0, q + i, scale, zero, to + 2 * i, part);
-    i += part;
-    s += 4 * runs;
-    z += 4 * runs;
+  size_t i = 0;
+  for (; group == 16 && i + 32 <= count; i += 32, s += 8, z += 8)
+    run_bf16(is_added, q + i, s, z, 2, to + 2 * i, 32);
+  for (; i < count; s += 4, z += 4) {
+    const size_t run = smaller(group, count - i);
+    run_bf16(is_added, q + i, s, z, 1, to + 2 * i, run);
+    i += run;
   }
 }
 
