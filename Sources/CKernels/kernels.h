@@ -29,6 +29,10 @@ void ck_fill_avx2_int8(ck_kernels *table);
 void ck_fill_avx2_quantiles(ck_kernels *table);
 void ck_fill_avxvnni_int8(ck_kernels *table);
 void ck_fill_avx512vnni_int8(ck_kernels *table);
+void ck_fill_plain_packed(ck_kernels *table);
+void ck_fill_avx2_packed(ck_kernels *table);
+void ck_fill_avxvnni_packed(ck_kernels *table);
+void ck_fill_avx512vnni_packed(ck_kernels *table);
 
 // FIPS 180-4, 4.2.2.
 extern const uint32_t sha256_constants[64];

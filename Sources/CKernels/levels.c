@@ -20,6 +20,7 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_int8(table);
   ck_fill_plain_quantiles(table);
   ck_fill_plain_planes(table);
+  ck_fill_plain_packed(table);
 }
 
 #if defined(__x86_64__)

@@ -23,6 +23,44 @@ typedef struct ck_statistics {
   uint64_t zero_count;
 } ck_statistics;
 
+// A run of columns of one group, a multiple of 8 and at most 512 of them.
+typedef struct ck_packed_piece {
+  uint32_t columns;
+  uint32_t group;
+} ck_packed_piece;
+
+enum { ck_packed_rows = 32, ck_packed_tokens = 8 };
+
+// 32 rows of a packed matrix. Word i of block b of `codes` belongs to row i. Of 4 bits the blocks are of
+// eight columns: byte j of a word has column j in its low half and column 4 + j in its high half. Of
+// 8 bits the blocks are of four columns, a byte each. Pieces follow each other without gaps.
+//
+// The value v of a code q is table[q] (4 bits alone) or, without a table, q - base.
+typedef struct ck_packed_tile {
+  const void *codes;
+  unsigned bits;
+  int base;
+  const float *table;
+  // Values of a table as whole numbers: 256*high[q] + low[q].
+  const uint8_t *low, *high;
+  const float *scales;  // [groups][32]
+  const float *zeros;   // likewise, or NULL: zeros
+  float zero_shift;     // added to every zero
+  const float *added;   // [groups][32], or NULL
+  float factor;
+  const ck_packed_piece *pieces;
+  size_t piece_count;
+} ck_packed_tile;
+
+// What a tile is multiplied with, up to 8 tokens.
+typedef struct ck_packed_input {
+  const void *values;   // f32 or s8 [tokens][stride], the columns of all pieces
+  size_t stride;
+  const float *sums;    // of the values of each piece, [tokens][pieces]
+  const float *scales;  // of s8 values, likewise
+  size_t tokens;
+} ck_packed_input;
+
 typedef struct ck_kernels {
   const char *name;
 
@@ -164,6 +202,16 @@ typedef struct ck_kernels {
   void (*int8_product)(const void *a, size_t rows, const void *b, size_t columns, size_t depth,
                        int32_t *sums, size_t stride, void *scratch);
 
+  // A tile times f32 tokens -> sums [tokens][32]. For each piece in order, with fused multiplications and
+  // additions: a = sum of v*x over columns 0...3 of each eight, b of columns 4...7, each in order; then
+  // sum += s*((a + b) - z*X), X the sum of x, and sum += m*X; at last sum*factor.
+  void (*packed_dot)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
+  // The same for s8 tokens, with u = q or 256*high[q] + low[q] for v: d = sum of u*x, of high and low
+  // apart and fused; sum += (s*c)*(d - z*X), sum += (m*c)*X, c the scale of the token's piece.
+  void (*packed_dot_s8)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
+  // One row of all pieces -> weights f32: ((v - z)*s)*factor, or (v*s + m)*factor, each rounded.
+  void (*packed_row)(const ck_packed_tile *tile, size_t row, float *weights);
+
   // The key of an f32 grows with its value: all bits of a negative one and the sign of another
   // flipped; every NaN has the largest key. Each adds to bins:
   //   [65536], by the high 16 bits;
@@ -180,6 +228,17 @@ typedef struct ck_kernels {
   void (*block_quantiles)(const void *values, size_t count, const uint32_t *ranks,
                           size_t rank_count, float *found, uint32_t *scratch);
 } ck_kernels;
+
+// codes u8 [columns], a multiple of 8 -> word `row` of each block of a tile. To each is added `shift`.
+void ck_packed_store(const uint8_t *codes, size_t columns, unsigned bits, unsigned shift, size_t row,
+                     void *tile);
+// Sums of each piece of values f32: element i to lane i % 8, then (((0+4) + (2+6)) + ((1+5) + (3+7))).
+void ck_packed_sums(const float *values, const ck_packed_piece *pieces, size_t count, float *sums);
+// values f32 -> s8: nearest, ties to even, to value/scale, the scale 1/127 of the largest magnitude of the
+// piece, or of all where `is_whole`; sums of the codes and scales of each piece. A value that is not
+// finite makes a scale NaN.
+void ck_packed_quantize(const float *values, const ck_packed_piece *pieces, size_t count, int is_whole,
+                        int8_t *codes, float *sums, float *scales);
 
 enum { ck_int8_scratch = (144 + 192) * 512 * 2 + 256 };
 
