@@ -11,6 +11,7 @@ static size_t table_count;
 
 static void fill_plain(ck_kernels *table) {
   table->name = "plain";
+  ck_fill_plain_compute(table);
   ck_fill_plain_codes(table);
   ck_fill_plain_bytes(table);
   ck_fill_plain_floats(table);
@@ -26,6 +27,7 @@ static void fill_plain(ck_kernels *table) {
 #if defined(__x86_64__)
 static void fill_avx2(ck_kernels *table) {
   table->name = "avx2";
+  ck_fill_avx2_compute(table);
   ck_fill_avx2_streams(table);
   ck_fill_avx2_rows(table);
   ck_fill_avx2_bytes(table);
@@ -66,7 +68,10 @@ __attribute__((constructor)) static void fill_tables(void) {
   fill_avx2(&tables[1]);
   table_count = 2;
   if (__builtin_cpu_supports("avxvnni")) add_level("avxvnni", ck_fill_avxvnni_int8);
-  if (has_avx512vnni()) add_level("avx512vnni", ck_fill_avx512vnni_int8);
+  if (has_avx512vnni()) {
+    add_level("avx512vnni", ck_fill_avx512vnni_int8);
+    ck_fill_avx512_compute(&tables[table_count - 1]);
+  }
 #endif
 }
 

@@ -61,8 +61,43 @@ typedef struct ck_packed_input {
   size_t tokens;
 } ck_packed_input;
 
+typedef enum ck_float_kind { ck_f32, ck_f16, ck_bf16 } ck_float_kind;
+
+typedef enum ck_activation {
+  ck_relu,
+  ck_silu,
+  ck_gelu,
+  ck_gelu_tanh,
+  ck_quick_gelu
+} ck_activation;
+
 typedef struct ck_kernels {
   const char *name;
+
+  // output[t][r] = sum over columns of weights[r] * input[t], f32: column i goes to sum i % 32, each
+  // in order of i; sum i and 16 + i are added, then lanes as in `statistics`. Strides count numbers.
+  void (*dot_rows)(ck_float_kind kind, const void *weights, size_t rows, size_t row_stride,
+                   size_t columns, const float *input, size_t input_stride, size_t tokens,
+                   float *output, size_t output_stride);
+  // sums [width] times `kept`, plus factors [count] times rows [count][row_stride], in order of rows.
+  void (*weigh_rows)(const float *factors, const float *rows, size_t count, size_t row_stride,
+                     size_t width, float kept, float *sums);
+  // f(values) in place, times `up` where it is not NULL; off by some 3e-7 of the largest of |x| and 1.
+  void (*gate)(ck_activation kind, float *values, const float *up, size_t count);
+  // cap * tanh(x / cap) in place.
+  void (*softcap)(float *values, size_t count, float cap);
+  // Scores become e^(score - largest), where `largest` is of all scores so far; `sum` is that of all
+  // powers so far. Returns what earlier powers are to be multiplied with.
+  float (*softmax_step)(float *scores, size_t count, float *largest, float *sum);
+  // (x - mean) / sqrt(mean square + epsilon) * weight + bias, weight and bias or NULL; without centring the
+  // mean is 0. Sums are of f64. The output may be the values.
+  void (*normalize_row)(int is_centred, const float *values, size_t width, float epsilon,
+                        const float *weight, const float *bias, float *output);
+  // Pairs (i, i + pairs) of each head, turned.
+  void (*rotate_heads)(float *values, size_t heads, size_t head_size, const float *cosines,
+                       const float *sines, size_t pairs);
+  // target += source * factor.
+  void (*add_scaled)(const float *source, float factor, float *target, size_t count);
 
   // Code i is in bits [bits*i, bits*i+bits) of one stream. Packing takes the low bits of each code
   // and writes ceil(count*bits/8) bytes, the last one filled up with zeros.
