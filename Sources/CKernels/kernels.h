@@ -27,6 +27,9 @@ void ck_fill_plain_int8(ck_kernels *table);
 void ck_fill_plain_quantiles(ck_kernels *table);
 void ck_fill_avx2_int8(ck_kernels *table);
 void ck_fill_avx2_quantiles(ck_kernels *table);
+void ck_fill_plain_columns(ck_kernels *table);
+void ck_fill_avx2_columns(ck_kernels *table);
+void ck_fill_avx512_columns(ck_kernels *table);
 void ck_fill_avxvnni_int8(ck_kernels *table);
 void ck_fill_avx512vnni_int8(ck_kernels *table);
 

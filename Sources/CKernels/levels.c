@@ -20,6 +20,7 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_int8(table);
   ck_fill_plain_quantiles(table);
   ck_fill_plain_planes(table);
+  ck_fill_plain_columns(table);
 }
 
 #if defined(__x86_64__)
@@ -34,6 +35,7 @@ static void fill_avx2(ck_kernels *table) {
   ck_fill_avx2_int8(table);
   ck_fill_avx2_quantiles(table);
   ck_fill_avx2_planes(table);
+  ck_fill_avx2_columns(table);
   // Some processors with AVX2 are older than these instructions.
   if (__builtin_cpu_supports("sha")) ck_fill_sha_sha256(table);
 }
@@ -53,6 +55,11 @@ static int has_avx512vnni(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vnni");
 }
+
+static void fill_avx512vnni(ck_kernels *table) {
+  ck_fill_avx512vnni_int8(table);
+  ck_fill_avx512_columns(table);
+}
 #endif
 
 __attribute__((constructor)) static void fill_tables(void) {
@@ -65,7 +72,7 @@ __attribute__((constructor)) static void fill_tables(void) {
   fill_avx2(&tables[1]);
   table_count = 2;
   if (__builtin_cpu_supports("avxvnni")) add_level("avxvnni", ck_fill_avxvnni_int8);
-  if (has_avx512vnni()) add_level("avx512vnni", ck_fill_avx512vnni_int8);
+  if (has_avx512vnni()) add_level("avx512vnni", fill_avx512vnni);
 #endif
 }
 

@@ -23,6 +23,39 @@ typedef struct ck_statistics {
   uint64_t zero_count;
 } ck_statistics;
 
+// How a group of columns becomes codes 0...top, value = scale*(code - zero).
+typedef struct ck_range_rule {
+  float top;
+  float zero;            // the zero point of symmetric ranges
+  int is_symmetric;
+  int mirrors;           // symmetric ranges reach as far below 0 where no value is below it
+  int tries_neighbours;  // the search tries both whole numbers around an ideal zero point
+  float norm;            // of the errors that a search sums
+  unsigned grid;         // step i of a search shrinks the range to 1 - i/grid
+  unsigned steps;        // 0: no search
+} ck_range_rule;
+
+enum { ck_range_steps = 128, ck_feedback_columns = 128 };
+
+// A block of at most ck_feedback_columns columns to be rounded one after the other, each one's error
+// made up for by the columns behind it (GPTQ).
+typedef struct ck_feedback {
+  const float *values;  // [columns][stride], of which `rows` in each
+  size_t columns, rows, stride;
+  const float *factor;  // the block's square of the upper triangular factor, rows factor_stride apart
+  const float *drift;   // what a column's own value adds to later ones, likewise; NULL: nothing
+  size_t factor_stride;
+  const float *scales, *zeros;  // [groups][parameter_stride]
+  size_t parameter_stride;
+  const uint32_t *groups;  // [columns], which row of scales and zeros
+  float top;
+  uint8_t *codes;  // [columns][stride]
+  float *errors;   // [columns][stride], error / factor's diagonal
+  float *seen;     // [columns][stride], each column as it was rounded; only with `drift`
+  float *loss;     // [rows], sum of errors squared
+  float *squares;  // [rows], sum of (value - rounded)^2
+} ck_feedback;
+
 typedef struct ck_kernels {
   const char *name;
 
@@ -179,6 +212,20 @@ typedef struct ck_kernels {
   // and NaN last. The scratch has 4*count words.
   void (*block_quantiles)(const void *values, size_t count, const uint32_t *ranks,
                           size_t rank_count, float *found, uint32_t *scratch);
+
+  // Values f32 [columns][stride], `rows` in each column -> one scale and whole zero point for each
+  // row, f32 [rows]. The range is that of the row's values and 0, or with steps the shrunk one of
+  // least Σ importance*|error|^norm, the first of equals; importance [columns] may be NULL.
+  void (*column_ranges)(const float *values, size_t columns, size_t rows, size_t stride,
+                        const float *importance, const ck_range_rule *rule, float *scales,
+                        float *zeros);
+  // The same values -> codes u8 [columns][stride]: nearest(value/scale) + zero, in 0...top; and
+  // squares f32 [rows], the sum of (value - scale*(code - zero))^2.
+  void (*column_codes)(const float *values, size_t columns, size_t rows, size_t stride,
+                       const float *scales, const float *zeros, float top, uint8_t *codes,
+                       float *squares);
+  // Rounds a block of columns with error feedback.
+  void (*column_feedback)(const ck_feedback *job);
 } ck_kernels;
 
 enum { ck_int8_scratch = (144 + 192) * 512 * 2 + 256 };
