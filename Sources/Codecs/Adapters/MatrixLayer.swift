@@ -1,5 +1,5 @@
 public import Kernels
-public import TensorCore
+import TensorCore
 
 /// A quantized matrix in memory as a layer, so that every layout can write it.
 ///
