@@ -38,14 +38,15 @@ struct GPTQGolden {
 struct GPTQCase: CustomStringConvertible, Sendable {
   let layer: Int
   let name: String
-  let settings: GPTQ
+  let settings: GPTQuantizer
 
   init(
-    _ layer: Int, _ name: String, _ bits: Int, _ groupSize: Int?, _ order: GPTQ.Order = .stored,
+    _ layer: Int, _ name: String, _ bits: Int, _ groupSize: Int?,
+    _ order: GPTQuantizer.Order = .stored,
     symmetric: Bool = true, damp: Double = 0.05, mse: Bool = false, isStatic: Bool = false
   ) {
     (self.layer, self.name) = (layer, name)
-    var settings = GPTQ(
+    var settings = GPTQuantizer(
       UniformGrid(
         .bits(bits), groupSize: groupSize, isSymmetric: symmetric,
         search: mse ? RangeSearch() : nil, scaleType: .f32))

@@ -9,7 +9,7 @@ import Testing
 struct GPTQGoldensTests {
   @Test func allCases() throws {
     guard let root = Fixtures.goldens, FileSystem.kind(of: root + "/layers-gptq") == .folder else {
-      print("skipped: GPTQ's layers; NIBBLE_GOLDENS names no folder with layers-gptq")
+      print("skipped: GPTQuantizer's layers; NIBBLE_GOLDENS names no folder with layers-gptq")
       return
     }
     let layers = try (0...1).map { try GPTQGolden("\(root)/layers-gptq/layer\($0).safetensors") }

@@ -8,7 +8,7 @@ struct ColumnOrder {
   let map: [Int32]?
 
   /// `diagonal` is the Hessian's, 1 for dead columns; ties keep their order.
-  init(_ order: GPTQ.Order, diagonal: [Float], groupSize: Int, isStatic: Bool) {
+  init(_ order: GPTQuantizer.Order, diagonal: [Float], groupSize: Int, isStatic: Bool) {
     let count = diagonal.count
     switch order {
     case .stored: columns = Array(0..<count)

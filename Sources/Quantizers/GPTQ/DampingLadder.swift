@@ -15,11 +15,11 @@ struct DampingLadder {
 
   private let matrix: SquareMatrix
   private let diagonal: [Float]
-  private let settings: GPTQ
+  private let settings: GPTQuantizer
   private let threads: Int
 
   /// The diagonal is 1 where an input is dead.
-  init(_ matrix: SquareMatrix, diagonal: [Float], _ settings: GPTQ, threads: Int) {
+  init(_ matrix: SquareMatrix, diagonal: [Float], _ settings: GPTQuantizer, threads: Int) {
     (self.matrix, self.diagonal, self.settings, self.threads) = (
       matrix, diagonal, settings, threads
     )

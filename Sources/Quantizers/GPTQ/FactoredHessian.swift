@@ -12,7 +12,7 @@ public struct FactoredHessian: Sendable {
   /// What was added before that; nil where damping alone sufficed.
   public let floor: Double?
 
-  let settings: GPTQ
+  let settings: GPTQuantizer
   let order: ColumnOrder
   /// Columns without any input, by their place in the weight.
   let dead: [Int]
@@ -26,7 +26,7 @@ public struct FactoredHessian: Sendable {
   /// What a column's own value adds to those behind it.
   let drift: SquareMatrix?
 
-  init(_ hessian: Hessian, for settings: GPTQ, threads: Int) {
+  init(_ hessian: Hessian, for settings: GPTQuantizer, threads: Int) {
     (columns, tokens, self.settings) = (hessian.columns, hessian.tokens, settings)
     importance = hessian.importance
     dead = importance.indices.filter { [importance] in importance[$0] == 0 }

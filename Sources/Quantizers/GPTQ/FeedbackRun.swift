@@ -7,12 +7,12 @@ struct FeedbackRun {
   /// Rows of a panel: the same whatever the number of threads.
   static let panel = 256
 
-  private let settings: GPTQ
+  private let settings: GPTQuantizer
   private let hessian: FactoredHessian
   private let size: Int
   private let blocks: [Range<Int>]
 
-  init(_ settings: GPTQ, _ hessian: FactoredHessian) {
+  init(_ settings: GPTQuantizer, _ hessian: FactoredHessian) {
     (self.settings, self.hessian) = (settings, hessian)
     size = settings.grid.groupSize(columns: hessian.columns)
     // With compensated ranges a block ends where a group does.

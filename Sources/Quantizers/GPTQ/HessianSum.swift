@@ -22,7 +22,7 @@ public final class HessianSum: @unchecked Sendable {
   private var waiting = 0
 
   /// Of inputs with so many channels. `hasDrift`: the inputs of the unquantized model are given too
-  /// (`GPTQ.asymmetry`). Takes columns² and 1024·columns numbers, both twice with a drift.
+  /// (`GPTQuantizer.asymmetry`). Takes columns² and 1024·columns numbers, both twice with a drift.
   public init(
     columns: Int, precision: SquareMatrix.Precision = .single, hasDrift: Bool = false,
     name: String, threads: Int = Processor.cores

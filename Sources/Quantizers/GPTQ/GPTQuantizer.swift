@@ -6,7 +6,7 @@ public import TensorCore
 ///
 /// Sources: Frantar et al., GPTQ, ICLR 2023, and `gptq.py` beside it; GPTQModel 7.7's `gptq.py`,
 /// `quantizer.py` and `gar.py`, whose defaults and rules these are. Codes are kept as the loop found them.
-public struct GPTQ: Sendable, Equatable {
+public struct GPTQuantizer: Sendable, Equatable {
   /// In which order columns are rounded.
   public enum Order: String, Sendable, CaseIterable {
     /// As they are stored.
