@@ -1,5 +1,5 @@
 public import Codecs
-public import TensorCore
+import TensorCore
 
 /// Other settings for some modules: `regex:bits=8,group_size=64`. The expression matches from the start of a
 /// module's path, as GPTQModel's `dynamic` does.

@@ -6,9 +6,9 @@ extension QuantizedMatrix {
   /// Codes and zero point of such a group move up by one, which changes no weight but those of the
   /// largest code: they lose one step of the scale. Version 1 of GPTQ has no safe form for 0 (GPTQ-11).
   func withoutZeroPointsOfZero() -> (matrix: QuantizedMatrix, groups: Int, clipped: Int) {
-    let places = zeros.indices.filter { zeros[$0] == 0 }
+    let places = self.zeros.indices.filter { self.zeros[$0] == 0 }
     guard !places.isEmpty else { return (self, 0, 0) }
-    var (codes, zeros) = (codes, zeros)
+    var (codes, zeros) = (self.codes, self.zeros)
     var clipped = 0
     let top = UInt8(truncatingIfNeeded: 1 << form.grid.bits - 1)
     let moved = Set(places)

@@ -27,8 +27,8 @@ struct WeightQuantizer: Sendable {
   }
 
   /// GPTQ's settings for a module.
-  func gptq(_ module: QuantizedModules.Module) -> GPTQ {
-    var gptq = GPTQ(grid(module))
+  func gptq(_ module: QuantizedModules.Module) -> GPTQuantizer {
+    var gptq = GPTQuantizer(grid(module))
     gptq.order =
       quantization.actOrder ? .descending : quantization.usesGroupAware ? .groupAware : .stored
     gptq.hasStaticGroups = quantization.staticGroups
@@ -42,8 +42,7 @@ struct WeightQuantizer: Sendable {
   func round(
     _ weight: Matrix, _ module: QuantizedModules.Module, insteadOf reason: String? = nil
   ) throws -> MadeLayer {
-    var made = try RTN(grid(module)).quantize(weight, name: module.name, threads: threads)
-    made = QuantizedLayer(matrix: made.matrix, report: made.report)
+    let made = try RTN(grid(module)).quantize(weight, name: module.name, threads: threads)
     var report = made.report
     report.fallback = reason
     return try finish(made.matrix, report, "rtn", module)
