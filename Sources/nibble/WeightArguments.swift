@@ -56,6 +56,28 @@ struct WeightArguments: ParsableArguments {
   @Option(help: "The type of scales: f16 (default), bf16 or f32.")
   var scaleDtype: DenseType?
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Text for gptq and awq: .txt, .jsonl with text or messages, .json with lists of ids; a small "
+        + "built-in text by default.", valueName: "file"))
+  var calibration: [String] = []
+
+  @Option(help: "Windows of calibration text, at most; 128 by default.")
+  var numSamples: Int?
+
+  @Option(help: "Tokens of a window; 2048 by default, or the positions the model has.")
+  var seqLen: Int?
+
+  @Option(help: "Draw windows from all of the text; by default the first are taken.")
+  var seed: UInt64?
+
+  @Option(
+    help: ArgumentHelp(
+      "GPTQ: take LAYER.hessian or LAYER.inputs from a safetensors file, and run no model.",
+      valueName: "file"))
+  var statistics: String?
+
   @Flag(help: "Fail where a layer would be rounded to nearest instead, or text is short.")
   var strict = false
 
@@ -93,16 +115,43 @@ struct WeightArguments: ParsableArguments {
       "--damp-auto-increment": dampAutoIncrement != nil, "--override": !override.isEmpty,
       "--skip": !skip.isEmpty, "--quantize-head": quantizeHead,
       "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
+      "--calibration": !calibration.isEmpty, "--num-samples": numSamples != nil,
+      "--seq-len": seqLen != nil, "--seed": seed != nil, "--statistics": statistics != nil,
     ]
     guard let name = set.filter(\.value).keys.sorted().first else { return }
     throw ValidationError("\(name) is no option of \(method)")
+  }
+
+  private func plan(
+    _ method: String, _ model: Checkpoint, _ options: ConversionOptions
+  ) throws -> WeightPlan {
+    let asked = try quantization(method)
+    let statistics = try statistics.map { try LayerStatistics(path: $0) }
+    guard asked.method.isCalibrated, statistics == nil else {
+      if asked.method == .rtn, !calibration.isEmpty {
+        throw ValidationError("rtn takes no --calibration")
+      }
+      return try WeightPlan(model, asked, options, statistics: statistics)
+    }
+    var text = Calibration.Options()
+    text.samples = numSamples ?? text.samples
+    text.length = seqLen ?? text.length
+    text.seed = seed
+    let read = try Calibration(for: model, files: calibration, text)
+    for remark in read.remarks(asked: text) { Terminal.complain("note: \(remark)") }
+    if strict, !read.isBuiltIn, read.windows.count < text.samples {
+      throw Failure(
+        .malformed, at: calibration.joined(separator: ", "), "the calibration text is short",
+        expected: "\(text.samples) windows", found: "\(read.windows.count)")
+    }
+    return try WeightPlan(model, asked, options, calibration: read)
   }
 
   /// Shows the plan, or runs it.
   func carryOut(
     _ method: String, _ source: String, _ options: ConversionOptions, _ output: OutputArguments
   ) throws {
-    let plan = try WeightPlan(Checkpoint(opening: source), quantization(method), options)
+    let plan = try plan(method, Checkpoint(opening: source), options)
     if output.dryRun {
       return Terminal.print(output.json ? plan.json.text(indent: 2) : WeightText.plan(plan))
     }

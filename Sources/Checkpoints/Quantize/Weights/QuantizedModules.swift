@@ -30,9 +30,11 @@ struct QuantizedModules {
     "gate", "router", "shared_expert_gate", "wg", "router_proj",
   ]
 
-  /// Linear layers by their names: two-dimensional weights inside numbered blocks. Throws `unsupported`
-  /// where what is linear isn't told by names, or nothing is.
-  init(of source: Checkpoint, _ quantization: WeightQuantization) throws {
+  /// Linear layers by their names: two-dimensional weights inside numbered blocks, and those that are
+  /// `known` to be linear. Throws `unsupported` where what is linear isn't told by names, or nothing is.
+  init(
+    of source: Checkpoint, _ quantization: WeightQuantization, known: Set<String> = []
+  ) throws {
     try LinearModules.checkOrientation(source)
     try Self.checkExperts(source)
     var modules: [Module] = []
@@ -43,7 +45,7 @@ struct QuantizedModules {
       if LinearModules.isEmbedding(name) { continue }
       let isHead = LinearModules.isHead(name)
       let block = Self.block(of: name)
-      guard isHead || block != nil else { continue }
+      guard isHead || block != nil || known.contains(name) else { continue }
       if isHead && !quantization.quantizesHead || Self.isRouter(name) {
         kept.append(name)
       } else if quantization.skips(name) {

@@ -12,23 +12,75 @@ public struct WeightPlan: Sendable {
   public let options: ConversionOptions
   /// What is known of each layout.
   public let forecasts: [FormatForecast]
+  /// What the model is run on; nil where it isn't.
+  public let calibration: Calibration?
+  /// What is known of the layers' inputs without running the model.
+  public let statistics: LayerStatistics?
   let modules: QuantizedModules
 
   /// Reads headers only. Throws `usage`, `unsupported`, and `cannotRepresent` where a layout can't hold what
   /// is asked for.
   public init(
-    _ source: Checkpoint, _ quantization: WeightQuantization, _ options: ConversionOptions
+    _ source: Checkpoint, _ quantization: WeightQuantization, _ options: ConversionOptions,
+    calibration: Calibration? = nil, statistics: LayerStatistics? = nil
   ) throws {
     try quantization.check()
     try SourceCheck.checkDense(source)
+    try Self.check(quantization, calibration, statistics)
     self.source = source
+    (self.calibration, self.statistics) = (calibration, statistics)
     self.quantization = quantization
     self.options = options
-    let modules = try QuantizedModules(of: source, quantization)
+    let modules = try QuantizedModules(
+      of: source, quantization, known: statistics?.modules ?? [])
     self.modules = modules
+    try Self.check(statistics, modules, quantization)
     forecasts = try quantization.formats.map {
       try FormatForecast($0, modules, quantization, of: source, options)
     }
+  }
+
+  /// Throws `usage` where the method and what it is to learn from don't belong together.
+  private static func check(
+    _ quantization: WeightQuantization, _ calibration: Calibration?, _ statistics: LayerStatistics?
+  ) throws {
+    let method = quantization.method
+    guard statistics == nil || method == .gptq else {
+      throw Failure(
+        .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
+        found: method.rawValue)
+    }
+    guard statistics == nil || calibration == nil else {
+      throw Failure(
+        .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
+        found: "both")
+    }
+    guard method.isCalibrated == (calibration != nil || statistics != nil) else {
+      throw Failure(
+        .usage, at: "--method",
+        method.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
+        found: method.rawValue)
+    }
+  }
+
+  /// Throws `malformed` where statistics do not fit, or with `strict` where a layer has none.
+  private static func check(
+    _ statistics: LayerStatistics?, _ modules: QuantizedModules, _ quantization: WeightQuantization
+  ) throws {
+    guard let statistics else { return }
+    let known = statistics.modules
+    for module in modules.modules { try statistics.check(module) }
+    let without = modules.modules.map(\.name).filter { !known.contains($0) }
+    guard without.isEmpty || !quantization.strict && without.count < modules.modules.count else {
+      throw Failure(
+        .malformed, at: statistics.path, "layers without statistics",
+        expected: "LAYER.hessian or LAYER.inputs", found: "\(without.count) without",
+        details: Array(without.prefix(20)))
+    }
+  }
+
+  var quantizer: WeightQuantizer {
+    WeightQuantizer(quantization: quantization, threads: options.threads)
   }
 
   public var layerCount: Int { modules.modules.count }
@@ -60,6 +112,7 @@ public struct WeightPlan: Sendable {
           ]
         }),
       "kept_dense": .strings(denseLayers),
+      "calibration": calibration.map(\.json) ?? .null,
       "formats": .array(
         forecasts.map {
           [

@@ -77,7 +77,7 @@ extension WeightPlan {
   }
 
   private func quantize(into files: BlockFiles, _ observer: Observer) throws {
-    try RoundingRun(plan: self, files: files, observer: observer).run()
+    try IndependentRun(plan: self, files: files, observer: observer).run()
   }
 
   private func pour(
@@ -103,24 +103,39 @@ extension WeightPlan {
     [
       "unfinished": "blocks of a quantization that was cut short; run it again to go on",
       "nibble": .string(Release.version), "processor": .string(Processor.Level.best.name),
-      "source": .array(
-        source.tensors.files.map { file in
-          [
-            "name": .string(file.name), "bytes": .integer(file.size),
-            "modified": .integer(FileSystem.modificationTime(of: file.source.path) ?? 0),
-          ]
-        }), "config": .object(source.config.model?.object ?? JSONObject()),
+      "source": Self.traces(of: source.tensors.files),
+      "statistics": statistics.map { Self.traces(of: $0.files) } ?? .null, "config": .object(source.config.model?.object ?? JSONObject()),
       "quantization": .object(provenance),
     ]
   }
 
+  private static func traces(of files: [ShardedTensors.File]) -> JSON {
+    .array(
+      files.map { file in
+        [
+          "name": .string(file.name), "bytes": .integer(file.size),
+          "modified": .integer(FileSystem.modificationTime(of: file.source.path) ?? 0),
+        ]
+      })
+  }
+
   /// What manifests keep of how the numbers came to be.
-  var provenance: JSONObject { quantization.json }
+  var provenance: JSONObject {
+    var object = quantization.json
+    object["calibration"] = calibration.map(\.json) ?? .null
+    return object
+  }
 
   /// What configs say of it in `meta`, in GPTQModel's words where it has them.
   var details: JSONObject {
     var details = JSONObject(["method": .string(quantization.method.rawValue)])
     details["mse"] = .real(quantization.mse)
+    if let calibration {
+      details["calibration"] = [
+        "sha256": .string(calibration.digest), "tokens": .integer(calibration.usedTokens),
+        "windows": .integer(calibration.windows.count),
+      ]
+    }
     guard quantization.method.feedsBack else { return details }
     details["damp_percent"] = .real(quantization.dampPercent)
     details["damp_auto_increment"] = .real(quantization.dampIncrement)
@@ -131,23 +146,20 @@ extension WeightPlan {
   }
 }
 
-/// Rounds every layer to nearest, block by block: no calibration, no model is run.
-struct RoundingRun {
+/// Makes blocks one after the other where none needs another: by rounding to nearest, or by statistics that
+/// are given.
+struct IndependentRun {
   let plan: WeightPlan
   let files: BlockFiles
   let observer: WeightPlan.Observer
 
   func run() throws {
-    let quantizer = WeightQuantizer(
-      quantization: plan.quantization, threads: plan.options.threads)
     var done = 0
     for (index, block) in plan.modules.blocks.enumerated() {
       if files.holds(index) {
         for record in try BlockFiles.records(of: files.file(index)) { observer.layer(record) }
       } else {
-        let made = try block.map { module in
-          try quantizer.round(Matrix(reading: module.weight), module)
-        }
+        let made = try make(block)
         try files.write(
           index, layers: made.map(\.layer), changed: [], records: made.map(\.record))
         for layer in made { observer.layer(layer.record) }
@@ -155,5 +167,12 @@ struct RoundingRun {
       done += block.count
       observer.progress(.quantizing, done, plan.layerCount)
     }
+  }
+
+  private func make(_ block: [QuantizedModules.Module]) throws -> [MadeLayer] {
+    if let statistics = plan.statistics {
+      return try StatisticsRun(plan: plan, statistics: statistics).make(block)
+    }
+    return try block.map { try plan.quantizer.round(Matrix(reading: $0.weight), $0) }
   }
 }
