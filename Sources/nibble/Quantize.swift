@@ -30,6 +30,11 @@ struct Quantize: ParsableCommand {
   func validate() throws { try output.check() }
 
   func run() throws {
+    guard WeightQuantization.allMethods.contains(method) else {
+      throw Failure(
+        .usage, at: "--method", "no such method",
+        expected: WeightQuantization.allMethods.joined(separator: ", "), found: method)
+    }
     guard WeightQuantization.Method(rawValue: method) != nil else {
       try weights.checkAbsent(for: method)
       let options = output.options(
