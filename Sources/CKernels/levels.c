@@ -11,6 +11,7 @@ static size_t table_count;
 
 static void fill_plain(ck_kernels *table) {
   table->name = "plain";
+  ck_fill_plain_compute(table);
   ck_fill_plain_codes(table);
   ck_fill_plain_bytes(table);
   ck_fill_plain_floats(table);
@@ -21,11 +22,13 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_quantiles(table);
   ck_fill_plain_planes(table);
   ck_fill_plain_columns(table);
+  ck_fill_plain_packed(table);
 }
 
 #if defined(__x86_64__)
 static void fill_avx2(ck_kernels *table) {
   table->name = "avx2";
+  ck_fill_avx2_compute(table);
   ck_fill_avx2_streams(table);
   ck_fill_avx2_rows(table);
   ck_fill_avx2_bytes(table);
@@ -59,6 +62,7 @@ static int has_avx512vnni(void) {
 static void fill_avx512vnni(ck_kernels *table) {
   ck_fill_avx512vnni_int8(table);
   ck_fill_avx512_columns(table);
+  ck_fill_avx512_compute(table);
 }
 #endif
 

@@ -55,9 +55,81 @@ typedef struct ck_feedback {
   float *loss;     // [rows], sum of errors squared
   float *squares;  // [rows], sum of (value - rounded)^2
 } ck_feedback;
+// A run of columns of one group, a multiple of 8 and at most 512 of them.
+typedef struct ck_packed_piece {
+  uint32_t columns;
+  uint32_t group;
+} ck_packed_piece;
+
+enum { ck_packed_rows = 32, ck_packed_tokens = 8 };
+
+// 32 rows of a packed matrix. Word i of block b of `codes` belongs to row i. Of 4 bits the blocks are of
+// eight columns: byte j of a word has column j in its low half and column 4 + j in its high half. Of
+// 8 bits the blocks are of four columns, a byte each. Pieces follow each other without gaps.
+//
+// The value v of a code q is table[q] (4 bits alone) or, without a table, q - base.
+typedef struct ck_packed_tile {
+  const void *codes;
+  unsigned bits;
+  int base;
+  const float *table;
+  // Values of a table as whole numbers: 256*high[q] + low[q].
+  const uint8_t *low, *high;
+  const float *scales;  // [groups][32]
+  const float *zeros;   // likewise, or NULL: zeros
+  float zero_shift;     // added to every zero
+  const float *added;   // [groups][32], or NULL
+  float factor;
+  const ck_packed_piece *pieces;
+  size_t piece_count;
+} ck_packed_tile;
+
+// What a tile is multiplied with, up to 8 tokens.
+typedef struct ck_packed_input {
+  const void *values;   // f32 or s8 [tokens][stride], the columns of all pieces
+  size_t stride;
+  const float *sums;    // of the values of each piece, [tokens][pieces]
+  const float *scales;  // of s8 values, likewise
+  size_t tokens;
+} ck_packed_input;
+
+typedef enum ck_float_kind { ck_f32, ck_f16, ck_bf16 } ck_float_kind;
+
+typedef enum ck_activation {
+  ck_relu,
+  ck_silu,
+  ck_gelu,
+  ck_gelu_tanh,
+  ck_quick_gelu
+} ck_activation;
 
 typedef struct ck_kernels {
   const char *name;
+
+  // output[t][r] = sum over columns of weights[r] * input[t], f32: column i goes to sum i % 32, each
+  // in order of i; sum i and 16 + i are added, then lanes as in `statistics`. Strides count numbers.
+  void (*dot_rows)(ck_float_kind kind, const void *weights, size_t rows, size_t row_stride,
+                   size_t columns, const float *input, size_t input_stride, size_t tokens,
+                   float *output, size_t output_stride);
+  // sums [width] times `kept`, plus factors [count] times rows [count][row_stride], in order of rows.
+  void (*weigh_rows)(const float *factors, const float *rows, size_t count, size_t row_stride,
+                     size_t width, float kept, float *sums);
+  // f(values) in place, times `up` where it is not NULL; off by some 3e-7 of the largest of |x| and 1.
+  void (*gate)(ck_activation kind, float *values, const float *up, size_t count);
+  // cap * tanh(x / cap) in place.
+  void (*softcap)(float *values, size_t count, float cap);
+  // Scores become e^(score - largest), where `largest` is of all scores so far; `sum` is that of all
+  // powers so far. Returns what earlier powers are to be multiplied with.
+  float (*softmax_step)(float *scores, size_t count, float *largest, float *sum);
+  // (x - mean) / sqrt(mean square + epsilon) * weight + bias, weight and bias or NULL; without centring the
+  // mean is 0. Sums are of f64. The output may be the values.
+  void (*normalize_row)(int is_centred, const float *values, size_t width, float epsilon,
+                        const float *weight, const float *bias, float *output);
+  // Pairs (i, i + pairs) of each head, turned.
+  void (*rotate_heads)(float *values, size_t heads, size_t head_size, const float *cosines,
+                       const float *sines, size_t pairs);
+  // target += source * factor.
+  void (*add_scaled)(const float *source, float factor, float *target, size_t count);
 
   // Code i is in bits [bits*i, bits*i+bits) of one stream. Packing takes the low bits of each code
   // and writes ceil(count*bits/8) bytes, the last one filled up with zeros.
@@ -197,6 +269,16 @@ typedef struct ck_kernels {
   void (*int8_product)(const void *a, size_t rows, const void *b, size_t columns, size_t depth,
                        int32_t *sums, size_t stride, void *scratch);
 
+  // A tile times f32 tokens -> sums [tokens][32]. For each piece in order, with fused multiplications and
+  // additions: a = sum of v*x over columns 0...3 of each eight, b of columns 4...7, each in order; then
+  // sum += s*((a + b) - z*X), X the sum of x, and sum += m*X; at last sum*factor.
+  void (*packed_dot)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
+  // The same for s8 tokens, with u = q or 256*high[q] + low[q] for v: d = sum of u*x, of high and low
+  // apart and fused; sum += (s*c)*(d - z*X), sum += (m*c)*X, c the scale of the token's piece.
+  void (*packed_dot_s8)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
+  // One row of all pieces -> weights f32: ((v - z)*s)*factor, or (v*s + m)*factor, each rounded.
+  void (*packed_row)(const ck_packed_tile *tile, size_t row, float *weights);
+
   // The key of an f32 grows with its value: all bits of a negative one and the sign of another
   // flipped; every NaN has the largest key. Each adds to bins:
   //   [65536], by the high 16 bits;
@@ -227,6 +309,17 @@ typedef struct ck_kernels {
   // Rounds a block of columns with error feedback.
   void (*column_feedback)(const ck_feedback *job);
 } ck_kernels;
+
+// codes u8 [columns], a multiple of 8 -> word `row` of each block of a tile. To each is added `shift`.
+void ck_packed_store(const uint8_t *codes, size_t columns, unsigned bits, unsigned shift, size_t row,
+                     void *tile);
+// Sums of each piece of values f32: element i to lane i % 8, then (((0+4) + (2+6)) + ((1+5) + (3+7))).
+void ck_packed_sums(const float *values, const ck_packed_piece *pieces, size_t count, float *sums);
+// values f32 -> s8: nearest, ties to even, to value/scale, the scale 1/127 of the largest magnitude of the
+// piece, or of all where `is_whole`; sums of the codes and scales of each piece. A value that is not
+// finite makes a scale NaN.
+void ck_packed_quantize(const float *values, const ck_packed_piece *pieces, size_t count, int is_whole,
+                        int8_t *codes, float *sums, float *scales);
 
 enum { ck_int8_scratch = (144 + 192) * 512 * 2 + 256 };
 
