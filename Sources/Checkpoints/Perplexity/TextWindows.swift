@@ -32,11 +32,16 @@ public struct TextWindows: Sendable, Equatable {
     self.tokens = tokens
     self.context = context
     self.stride = stride
-    let all =
-      if let stride {
-        tokens <= context ? 1 : (tokens - context + stride - 1) / stride + 1
-      } else { tokens / context }
+    let all = Self.count(tokens, context, stride)
     count = min(all, limit ?? all)
+  }
+
+  private static func count(_ tokens: Int, _ context: Int, _ stride: Int?) -> Int {
+    guard let stride else { return tokens / context }
+    guard tokens > context else { return 1 }
+    // Where windows do not overlap, a single token that is left has nothing before it.
+    let rest = stride == context && tokens % context == 1 ? 1 : 0
+    return (tokens - rest - context + stride - 1) / stride + 1
   }
 
   /// The tokens of a window.
@@ -55,8 +60,9 @@ public struct TextWindows: Sendable, Equatable {
   /// Tokens that are predicted up to and without a window.
   public func targetCount(before window: Int) -> Int {
     guard window > 0 else { return 0 }
-    guard stride != nil else { return window * (context - 1) }
-    return self[window - 1].upperBound - 1
+    let last = self[window - 1]
+    let overlaps = stride.map { $0 < context } ?? false
+    return last.upperBound - (overlaps ? 1 : window)
   }
 
   public var targetCount: Int { targetCount(before: count) }

@@ -20,6 +20,8 @@ public struct TextStream {
 
   /// The text that became certain with this id; it may be empty. Throws `usage` for unknown ids.
   public mutating func add(_ id: UInt32) throws -> String {
+    // What is left out can't be what the next one is decoded behind.
+    if skipsSpecialTokens, tokenizer.isSpecial(Int(id)) { return "" }
     ids.append(id)
     return try text(isEnd: ids.count - shown >= Self.mostPending)
   }
