@@ -67,7 +67,7 @@ struct PerplexityVerb: ParsableCommand {
     options.threads = running.threads
     options.savesTo = saveLogits
     options.force = force
-    let loaded = try ModelRun(model, running)
+    let loaded = try ModelRun.open(model, running)
     let line = RunningValue()
     let result = try Perplexity(of: loaded, ids: ids, against: try other(), options) {
       line.update($0)
@@ -82,7 +82,7 @@ struct PerplexityVerb: ParsableCommand {
     {
       return .file(against)
     }
-    return .model(try ModelRun(against, running))
+    return .model(try ModelRun.open(against, running))
   }
 
   private static func text(_ result: Perplexity) -> String {
