@@ -126,6 +126,9 @@ struct PromptArguments: ParsableArguments {
   @Flag(help: "Add no special tokens to the text.")
   var noSpecialTokens = false
 
+  @Option(help: "A tokenizer.json, or a folder with one, in place of the model's.")
+  var tokenizer: String?
+
   func check() throws {
     let given = [prompt, promptFile, inputIds].compactMap(\.self).count
     guard given == 1 else {
@@ -144,7 +147,7 @@ struct PromptArguments: ParsableArguments {
 
   /// The model's tokenizer; nil where there is none and neither input nor output needs it.
   func tokenizer(of model: String, isNeeded: Bool) throws -> Tokenizer? {
-    let path = try Tokenize.tokenizerPath(of: ModelRun.folder(model))
+    let path = try Tokenize.tokenizerPath(of: tokenizer ?? ModelRun.folder(model))
     guard isNeeded || inputIds == nil || FileSystem.kind(of: path) == .file else { return nil }
     return try Tokenizer(path: path)
   }
