@@ -19,4 +19,3 @@ struct ModelArguments: ParsableArguments {
     guard threads > 0 else { throw ValidationError("--threads takes a positive number") }
   }
 }
-

@@ -1,6 +1,6 @@
 /// The logits of a model for the targets of windows: one batch of windows at a time, or parts of one
 /// window where its logits would take too much memory.
-final class ModelLogits: LogitStream {
+final class WindowLogits: LogitStream {
   let vocabularySize: Int
   private let model: any TokenModel
   private let ids: [UInt32]
@@ -17,7 +17,7 @@ final class ModelLogits: LogitStream {
   /// Throws `usage` where ids or windows are not the model's.
   init(
     _ model: any TokenModel, ids: [UInt32], windows: TextWindows,
-    mostBytes: Int = ModelLogits.mostBytes
+    mostBytes: Int = WindowLogits.mostBytes
   ) throws {
     self.model = model
     self.ids = ids
@@ -81,7 +81,7 @@ final class ModelLogits: LogitStream {
     var (context, done) =
       try open ?? (model.makeContext(sequences: 1, capacity: range.count - 1), range.lowerBound)
     while done < targets.lowerBound - 1 {
-      let end = min(done + ModelLogits.partTokens, targets.lowerBound - 1)
+      let end = min(done + WindowLogits.partTokens, targets.lowerBound - 1)
       _ = try context.read(ids[done..<end].map(Int32.init), .none)
       done = end
     }
