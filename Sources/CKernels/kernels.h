@@ -8,6 +8,9 @@
 
 #include "ckernels.h"
 
+void ck_fill_plain_compute(ck_kernels *table);
+void ck_fill_avx2_compute(ck_kernels *table);
+void ck_fill_avx512_compute(ck_kernels *table);
 void ck_fill_plain_codes(ck_kernels *table);
 void ck_fill_plain_bytes(ck_kernels *table);
 void ck_fill_plain_floats(ck_kernels *table);

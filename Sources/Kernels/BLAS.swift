@@ -6,7 +6,7 @@ internal import TensorCore
 /// OpenBLAS gives other bits for other numbers of threads, so it never starts any: what is to run
 /// on many cores is cut into tiles of fixed size.
 public enum BLAS {
-  private static let isOneThreaded: Bool = {
+  static let isOneThreaded: Bool = {
     openblas_set_num_threads(1)
     return true
   }()

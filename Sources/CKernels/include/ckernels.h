@@ -61,8 +61,43 @@ typedef struct ck_packed_input {
   size_t tokens;
 } ck_packed_input;
 
+typedef enum ck_float_kind { ck_f32, ck_f16, ck_bf16 } ck_float_kind;
+
+typedef enum ck_activation {
+  ck_relu,
+  ck_silu,
+  ck_gelu,
+  ck_gelu_tanh,
+  ck_quick_gelu
+} ck_activation;
+
 typedef struct ck_kernels {
   const char *name;
+
+  // output[t][r] = sum over columns of weights[r] * input[t], f32: column i goes to sum i % 32, each
+  // in order of i; sum i and 16 + i are added, then lanes as in `statistics`. Strides count numbers.
+  void (*dot_rows)(ck_float_kind kind, const void *weights, size_t rows, size_t row_stride,
+                   size_t columns, const float *input, size_t input_stride, size_t tokens,
+                   float *output, size_t output_stride);
+  // sums [width] times `kept`, plus factors [count] times rows [count][row_stride], in order of rows.
+  void (*weigh_rows)(const float *factors, const float *rows, size_t count, size_t row_stride,
+                     size_t width, float kept, float *sums);
+  // f(values) in place, times `up` where it is not NULL; off by some 3e-7 of the largest of |x| and 1.
+  void (*gate)(ck_activation kind, float *values, const float *up, size_t count);
+  // cap * tanh(x / cap) in place.
+  void (*softcap)(float *values, size_t count, float cap);
+  // Scores become e^(score - largest), where `largest` is of all scores so far; `sum` is that of all
+  // powers so far. Returns what earlier powers are to be multiplied with.
+  float (*softmax_step)(float *scores, size_t count, float *largest, float *sum);
+  // (x - mean) / sqrt(mean square + epsilon) * weight + bias, weight and bias or NULL; without centring the
+  // mean is 0. Sums are of f64. The output may be the values.
+  void (*normalize_row)(int is_centred, const float *values, size_t width, float epsilon,
+                        const float *weight, const float *bias, float *output);
+  // Pairs (i, i + pairs) of each head, turned.
+  void (*rotate_heads)(float *values, size_t heads, size_t head_size, const float *cosines,
+                       const float *sines, size_t pairs);
+  // target += source * factor.
+  void (*add_scaled)(const float *source, float factor, float *target, size_t count);
 
   // Code i is in bits [bits*i, bits*i+bits) of one stream. Packing takes the low bits of each code
   // and writes ceil(count*bits/8) bytes, the last one filled up with zeros.
@@ -203,8 +238,8 @@ typedef struct ck_kernels {
                        int32_t *sums, size_t stride, void *scratch);
 
   // A tile times f32 tokens -> sums [tokens][32]. For each piece in order, with fused multiplications and
-  // additions: a = sum of v*x over columns 0...3 of each eight, b of columns 4...7, each in order; then
-  // sum += s*((a + b) - z*X), X the sum of x, and sum += m*X; at last sum*factor.
+  // additions: p[i] = sum of v*x over columns 2i and 2i + 1 of each eight, in order, X the sum of x; then
+  // sum += s*(((p[0] + p[1]) + (p[2] + p[3])) - z*X), and sum += m*X; at last sum*factor.
   void (*packed_dot)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
   // The same for s8 tokens, with u = q or 256*high[q] + low[q] for v: d = sum of u*x, of high and low
   // apart and fused; sum += (s*c)*(d - z*X), sum += (m*c)*X, c the scale of the token's piece.
@@ -239,6 +274,9 @@ void ck_packed_sums(const float *values, const ck_packed_piece *pieces, size_t c
 // finite makes a scale NaN.
 void ck_packed_quantize(const float *values, const ck_packed_piece *pieces, size_t count, int is_whole,
                         int8_t *codes, float *sums, float *scales);
+
+// The sum of all words in whole lines of 64 bytes: reads memory as fast as one core can.
+uint64_t ck_read_words(const void *bytes, size_t count);
 
 enum { ck_int8_scratch = (144 + 192) * 512 * 2 + 256 };
 
