@@ -8,6 +8,7 @@ struct Bench: ParsableCommand {
     subcommands: [
       BenchKernels.self, BenchCodecs.self, BenchOpen.self, BenchConvert.self, BenchPack.self,
       BenchQuantize.self, BenchQuantiles.self, BenchTokenize.self, BenchCheckpoint.self,
+      BenchLinear.self, BenchDecode.self,
     ])
 }
 
