@@ -140,12 +140,13 @@ private final class PackedStack {
 
   func multiply(usesInt8: Bool) {
     for matrix in matrices {
-      let source = input.bytes.part(0..<bench.tokens * matrix.columns * 4)
-      output.withMutableBytes(count: bench.tokens * matrix.rows * 4) {
-        matrix.multiply(
-          source, tokens: bench.tokens,
-          int8Group: usesInt8 && bench.int8Group > 0 ? bench.int8Group : nil, usesInt8: usesInt8,
-          into: &$0, threads: bench.threads)
+      let group = usesInt8 && bench.int8Group > 0 ? bench.int8Group : nil
+      output.withMutableBytes(count: bench.tokens * matrix.rows * 4) { target in
+        input.withBytes {
+          matrix.multiply(
+            $0.part(0..<bench.tokens * matrix.columns * 4), tokens: bench.tokens,
+            int8Group: group, usesInt8: usesInt8, into: &target, threads: bench.threads)
+        }
       }
     }
   }
