@@ -119,6 +119,7 @@ private struct Sgemm: Sendable {
 
   func run() {
     let part = rows.dividedRoundingUp(by: Processor.cores)
+    let (input, weights) = (input, weights)
     try? parallelBands(Processor.cores) { core, workspace in
       let first = min(core * part, rows)
       let count = min(part, rows - first)
@@ -145,6 +146,7 @@ private struct HeldRead: Sendable {
 
   func run() {
     let part = (1 << 20)
+    let values = values
     parallelFor(byteCount / part) { index in
       _ = Bytes.extremes(values.rawSpan.part(index * part..<(index + 1) * part))
     }
