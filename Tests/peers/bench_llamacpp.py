@@ -1,6 +1,7 @@
 """Times llama.cpp's Q4_0 products beside `nibble bench decode`, in turn, on the same shapes and threads.
 
     python bench_llamacpp.py NIBBLE [--hidden N] [--ffn N] [--layers N] [--vocab N] [--threads N] [--runs N]
+        [--cpu-time]
 
 Python needs llama-cpp-python, whose ggml libraries are called directly: one graph of all products of a token, on
 weights in the layout that llama.cpp repacks Q4_0 to for this processor where it has one, as it does when it loads a
@@ -46,7 +47,8 @@ def libraries():
 class Peer:
     """A token's products as one ggml graph."""
 
-    def __init__(self, shapes, threads):
+    def __init__(self, shapes, threads, clock=time.perf_counter):
+        self.clock = clock
         base, cpu = libraries()
         self.base, self.cpu = base, cpu
         backend = ctypes.c_void_p(cpu.ggml_backend_cpu_init())
@@ -81,15 +83,16 @@ class Peer:
         self.backend, self.graph = backend, graph
 
     def seconds(self):
-        start = time.perf_counter()
+        start = self.clock()
         status = self.base.ggml_backend_graph_compute(self.backend, self.graph)
         assert status == 0, status
-        return time.perf_counter() - start
+        return self.clock() - start
 
 
 def ours(options):
     words = "hidden ffn layers vocab threads".split()
     command = [options.nibble, "bench", "decode", "--dense-layers", "0", "--runs", "3"]
+    command += ["--cpu-time"] if options.cpu_time else []
     command += [word for name in words for word in (f"--{name}", str(getattr(options, name)))]
     lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
     rows = {}
@@ -106,12 +109,15 @@ def main():
     parser.add_argument("nibble")
     for name, value in [("hidden", 4096), ("ffn", 11008), ("layers", 4), ("vocab", 32000), ("threads", 2), ("runs", 5)]:
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--cpu-time", action="store_true", help="processor time, for a busy machine; takes --threads 1")
     options = parser.parse_args()
+    # Waiting threads of ggml spin, which is processor time too.
+    assert not options.cpu_time or options.threads == 1, "--cpu-time takes --threads 1"
     h, f = options.hidden, options.ffn
     shapes = ([(h, h)] * 4 + [(f, h)] * 2 + [(h, f)]) * options.layers
     shapes += [(options.vocab, h)] if options.vocab else []
     weights = sum(rows * columns for rows, columns in shapes)
-    peer = Peer(shapes, options.threads)
+    peer = Peer(shapes, options.threads, time.process_time if options.cpu_time else time.perf_counter)
     peer.seconds()
     theirs, own = [], []
     for _ in range(options.runs):

@@ -44,6 +44,10 @@ struct BenchDecode: ParsableCommand {
   @Option(help: "Counted runs of each side.")
   var runs = 7
 
+  @Flag(
+    help: "Count processor time, shared out to the threads: for machines that are busy otherwise.")
+  var cpuTime = false
+
   /// Rows and columns of one layer's matrices.
   private var shapes: [(Int, Int)] {
     [
@@ -59,7 +63,10 @@ struct BenchDecode: ParsableCommand {
       { packed.read() }, { packed.multiply(usesInt8: false) }, { packed.multiply(usesInt8: true) },
     ]
     if let dense { bodies.append { try dense.multiply() } }
-    let seconds = try Stopwatch.alternate(runs: runs, bodies)
+    let share = cpuTime ? Double(threads) : 1
+    let seconds = try Stopwatch.alternate(
+      runs: runs, clock: cpuTime ? .process : .wall, bodies
+    ).map { $0.map { $0 / share } }
     var table = Table([.left, .right, .right, .right, .right])
     table.add("\(tokens) token(s), \(threads) threads", "bytes", "ms", "GB/s", "of reading")
     let names = ["reading", "f32 activations", "8-bit activations"]
