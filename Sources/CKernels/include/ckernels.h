@@ -23,6 +23,39 @@ typedef struct ck_statistics {
   uint64_t zero_count;
 } ck_statistics;
 
+// How a group of columns becomes codes 0...top, value = scale*(code - zero).
+typedef struct ck_range_rule {
+  float top;
+  float zero;            // the zero point of symmetric ranges
+  int is_symmetric;
+  int mirrors;           // symmetric ranges reach as far below 0 where no value is below it
+  int tries_neighbours;  // the search tries both whole numbers around an ideal zero point
+  float norm;            // of the errors that a search sums
+  unsigned grid;         // step i of a search shrinks the range to 1 - i/grid
+  unsigned steps;        // 0: no search
+} ck_range_rule;
+
+enum { ck_range_steps = 128, ck_feedback_columns = 128 };
+
+// A block of at most ck_feedback_columns columns to be rounded one after the other, each one's error
+// made up for by the columns behind it (GPTQ).
+typedef struct ck_feedback {
+  const float *values;  // [columns][stride], of which `rows` in each
+  size_t columns, rows, stride;
+  const float *factor;  // the block's square of the upper triangular factor, rows factor_stride apart
+  const float *drift;   // what a column's own value adds to later ones, likewise; NULL: nothing
+  size_t factor_stride;
+  const float *scales, *zeros;  // [groups][parameter_stride]
+  size_t parameter_stride;
+  const uint32_t *groups;  // [columns], which row of scales and zeros
+  float top;
+  uint8_t *codes;  // [columns][stride]
+  float *errors;   // [columns][stride], error / factor's diagonal
+  float *seen;     // [columns][stride], each column as it was rounded; only with `drift`
+  float *loss;     // [rows], sum of errors squared
+  float *squares;  // [rows], sum of (value - rounded)^2
+} ck_feedback;
+
 // A run of columns of one group, a multiple of 8 and at most 512 of them.
 typedef struct ck_packed_piece {
   uint32_t columns;
@@ -119,11 +152,14 @@ typedef struct ck_kernels {
   void (*quads_unpack)(const void *words, void *codes, size_t quads, size_t columns);
   void (*quads_pack)(const void *codes, void *words, size_t quads, size_t columns);
 
-  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], elements of
-  // 1, 2 and 4 bytes.
-  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
+  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], `spacing`
+  // elements from row to row, elements of 1, 2 and 4 bytes.
+  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
 
   // codes [rows][columns], scales and zeros f32 [columns] -> s*(q-z), f32 [rows][columns].
   void (*affine_rows)(const void *codes, const void *scales, const void *zeros, void *values,
@@ -137,6 +173,9 @@ typedef struct ck_kernels {
   // affine_run with an added term: s*q rounded, then +m rounded.
   void (*added_run)(const void *codes, const void *scales, const void *added, void *values,
                     size_t count, size_t group);
+  // added_run, each number rounded once more to bf16 [count].
+  void (*added_run_bf16)(const void *codes, const void *scales, const void *added, void *halves,
+                         size_t count, size_t group);
   // table f32 [entries], 16 or 256; codes are taken modulo entries -> table[q]*s, f32 [count].
   void (*table_run)(const void *codes, const void *table, size_t entries, const void *scales,
                     void *values, size_t count, size_t group);
@@ -166,6 +205,7 @@ typedef struct ck_kernels {
   void (*bf16_to_f32)(const void *source, void *target, size_t count);
   void (*f32_to_f16)(const void *source, void *target, size_t count);   // nearest, ties to even
   void (*f32_to_bf16)(const void *source, void *target, size_t count);  // nearest, ties to even
+  void (*u16_to_f32)(const void *source, void *target, size_t count);
   // table of 4-byte values [256] -> table[byte] [count], bits untouched.
   void (*lookup)(const void *bytes, const void *table, void *target, size_t count);
 
@@ -178,6 +218,8 @@ typedef struct ck_kernels {
   void (*histogram)(const void *bytes, size_t count, uint64_t *bins);  // adds to bins [256]
   // (byte + addend) & mask; source may be target.
   void (*shift)(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+  // (byte + addend) & mask as 16 bits [count].
+  void (*widen)(const void *source, void *target, size_t count, uint16_t addend, uint16_t mask);
   // (byte >> down) & mask, down in 0...7.
   void (*extract)(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
   void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
@@ -262,6 +304,20 @@ typedef struct ck_kernels {
   // and NaN last. The scratch has 4*count words.
   void (*block_quantiles)(const void *values, size_t count, const uint32_t *ranks,
                           size_t rank_count, float *found, uint32_t *scratch);
+
+  // Values f32 [columns][stride], `rows` in each column -> one scale and whole zero point for each
+  // row, f32 [rows]. The range is that of the row's values and 0, or with steps the shrunk one of
+  // least Σ importance*|error|^norm, the first of equals; importance [columns] may be NULL.
+  void (*column_ranges)(const float *values, size_t columns, size_t rows, size_t stride,
+                        const float *importance, const ck_range_rule *rule, float *scales,
+                        float *zeros);
+  // The same values -> codes u8 [columns][stride]: nearest(value/scale) + zero, in 0...top; and
+  // squares f32 [rows], the sum of (value - scale*(code - zero))^2.
+  void (*column_codes)(const float *values, size_t columns, size_t rows, size_t stride,
+                       const float *scales, const float *zeros, float top, uint8_t *codes,
+                       float *squares);
+  // Rounds a block of columns with error feedback.
+  void (*column_feedback)(const ck_feedback *job);
 } ck_kernels;
 
 // codes u8 [columns], a multiple of 8 -> word `row` of each block of a tile. To each is added `shift`.

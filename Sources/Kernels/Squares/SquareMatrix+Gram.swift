@@ -1,0 +1,82 @@
+internal import TensorCore
+
+extension SquareMatrix {
+  /// Adds xᵀ·x of f32 inputs x `[tokens][count]` (f64 in an f64 matrix) to the upper triangle, tile by
+  /// tile: half of a full product. O(tokens·count²/2).
+  public func addGram(_ inputs: RawSpan, tokens: Int, threads: Int = Processor.cores) {
+    let pairs = trianglePairs
+    withInputs(inputs, tokens) { inputs in
+      parallelFor(pairs.count, threads: threads) { index in
+        let (row, column) = pairs[index]
+        let target = block(range(row), range(column))
+        let left = inputs.columns(range(row))
+        if row == column {
+          target.addGram(left)
+        } else {
+          target.multiply(left, turnsLeft: true, inputs.columns(range(column)), adding: 1)
+        }
+      }
+    }
+  }
+
+  /// Adds aᵀ·b of inputs `[tokens][count]` each. O(tokens·count²).
+  public func addProduct(
+    _ a: RawSpan, _ b: RawSpan, tokens: Int, threads: Int = Processor.cores
+  ) {
+    withInputs(a, tokens) { a in
+      withInputs(b, tokens) { b in
+        parallelFor(tiles * tiles, threads: threads) { index in
+          let (row, column) = (range(index / tiles), range(index % tiles))
+          block(row, column).multiply(
+            a.columns(row), turnsLeft: true, b.columns(column), adding: 1)
+        }
+      }
+    }
+  }
+
+  /// Multiplies the upper triangle and puts it below the diagonal as well. O(count²).
+  public func completeTriangle(times factor: Double, threads: Int = Processor.cores) {
+    let pairs = trianglePairs
+    parallelFor(pairs.count, threads: threads) { index in
+      for row in range(pairs[index].row) {
+        for column in range(pairs[index].column) where column >= row {
+          let value = self[row, column] * factor
+          set(value, row, column)
+          set(value, column, row)
+        }
+      }
+    }
+  }
+
+  /// Multiplies every number. O(count²).
+  public func multiply(by factor: Double, threads: Int = Processor.cores) {
+    parallelFor(count, threads: threads) { row in
+      for column in 0..<count { set(self[row, column] * factor, row, column) }
+    }
+  }
+
+  private var trianglePairs: [(row: Int, column: Int)] {
+    (0..<tiles).flatMap { row in (row..<tiles).map { (row, $0) } }
+  }
+
+  private func withInputs(_ inputs: RawSpan, _ tokens: Int, _ body: (BLASBlock) -> Void) {
+    precondition(inputs.byteCount == tokens * count * precision.byteCount)
+    // SAFETY: the block has the shape of the inputs, and is only read.
+    unsafe lend(inputs) { address, _ in
+      unsafe body(
+        BLASBlock(
+          address: UnsafeMutableRawPointer(mutating: address), rows: tokens, columns: count,
+          stride: count, precision: precision))
+    }
+  }
+}
+
+extension BLASBlock {
+  /// Some columns of all rows.
+  func columns(_ range: Range<Int>) -> BLASBlock {
+    // SAFETY: the columns lie within the block.
+    unsafe BLASBlock(
+      address: address + range.lowerBound * precision.byteCount, rows: rows,
+      columns: range.count, stride: stride, precision: precision)
+  }
+}
