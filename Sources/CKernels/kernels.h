@@ -8,6 +8,9 @@
 
 #include "ckernels.h"
 
+void ck_fill_plain_compute(ck_kernels *table);
+void ck_fill_avx2_compute(ck_kernels *table);
+void ck_fill_avx512_compute(ck_kernels *table);
 void ck_fill_plain_codes(ck_kernels *table);
 void ck_fill_plain_bytes(ck_kernels *table);
 void ck_fill_plain_floats(ck_kernels *table);
@@ -31,7 +34,15 @@ void ck_fill_plain_columns(ck_kernels *table);
 void ck_fill_avx2_columns(ck_kernels *table);
 void ck_fill_avx512_columns(ck_kernels *table);
 void ck_fill_avxvnni_int8(ck_kernels *table);
+void ck_fill_avx512_streams(ck_kernels *table);
+void ck_fill_avx512_floats(ck_kernels *table);
+void ck_fill_avx512bf16_floats(ck_kernels *table);
+void ck_fill_avx512_bytes(ck_kernels *table);
 void ck_fill_avx512vnni_int8(ck_kernels *table);
+void ck_fill_plain_packed(ck_kernels *table);
+void ck_fill_avx2_packed(ck_kernels *table);
+void ck_fill_avxvnni_packed(ck_kernels *table);
+void ck_fill_avx512vnni_packed(ck_kernels *table);
 
 // FIPS 180-4, 4.2.2.
 extern const uint32_t sha256_constants[64];

@@ -25,11 +25,16 @@ public final class Checkpoint: Sendable {
   }
 
   /// Opens what may be the staging folder of an output.
-  init(unproven path: String, strict: Bool = true) throws {
-    self.path = path
-    tensors = try ShardedTensors(opening: path, strict: strict)
+  convenience init(unproven path: String, strict: Bool = true) throws {
+    let tensors = try ShardedTensors(opening: path, strict: strict)
+    try self.init(
+      path: path, tensors: tensors, config: ModelConfig(folder: tensors.contents), strict: strict)
+  }
+
+  /// Tensors that have been opened, and what declares them.
+  init(path: String, tensors: ShardedTensors, config: ModelConfig, strict: Bool = true) throws {
     try Self.checkNames(tensors)
-    config = try ModelConfig(folder: tensors.contents)
+    (self.path, self.tensors, self.config) = (path, tensors, config)
     let table = TensorTable(tensors.tensors)
     var census = LayerCensus(table: table, scheme: config.scheme)
     census.takeAll()

@@ -44,6 +44,8 @@ public struct ConversionOptions: Sendable {
   public var sync = true
   /// Whether a manifest is written into the output.
   public var writesManifest = false
+  /// How the source was quantized in the same run; nil where it was not.
+  var quantization: JSONObject?
   /// Whether an existing output folder is replaced.
   public var force = false
 
@@ -79,6 +81,7 @@ public struct ConversionOptions: Sendable {
     if case .quantized(let quantization) = target {
       object["quantization"] = .object(quantization.json)
     }
+    if let quantization { object["quantization"] = .object(quantization) }
     return object
   }
 

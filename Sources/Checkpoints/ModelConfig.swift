@@ -52,6 +52,12 @@ public struct ModelConfig: Sendable {
     self.findings = findings
   }
 
+  /// The configs of a dense model that has been quantized as `scheme` says.
+  init(_ dense: ModelConfig, quantizedBy scheme: Scheme) {
+    (model, quantization, self.scheme) = (dense.model, nil, scheme)
+    (method, findings) = (scheme.layout, dense.findings)
+  }
+
   /// The type the model's dense weights have by its own word.
   public var denseType: DType? {
     let name = (model?.object["dtype"] ?? model?.object["torch_dtype"])?.string

@@ -11,7 +11,7 @@ struct SourceCheck {
   func run() throws {
     // Files that are only cut anew keep whatever they hold.
     if case .asIs = options.target { return }
-    if case .quantized = options.target { try checkDense() }
+    if case .quantized = options.target { try Self.checkDense(source) }
     let errors = source.findings.filter { $0.severity == .error }
     if let only = errors.first, errors.count == 1 || source.layers.isEmpty { throw only.failure }
     guard errors.isEmpty else {
@@ -38,7 +38,7 @@ struct SourceCheck {
 
 extension SourceCheck {
   /// Throws `unsupported` where the weights have been quantized before.
-  private func checkDense() throws {
+  static func checkDense(_ source: Checkpoint) throws {
     let foreign = source.findings.first { $0.failure.rule?.hasPrefix("REC-") == true }
     guard source.layers.isEmpty, source.config.method == nil, foreign == nil else {
       throw Failure(

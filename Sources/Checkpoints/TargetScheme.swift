@@ -20,7 +20,8 @@ struct TargetScheme {
     return Scheme(
       layout: target.name, defaults: defaults, overrides: exceptions + denseModules,
       quantizesHead: facts.contains { $0.name.split(separator: ".").last == "lm_head" },
-      writer: "nibble:\(Release.version)", quantizer: quantizer)
+      writer: "nibble:\(Release.version)", quantizer: quantizer,
+      details: source.config.scheme?.details ?? JSONObject())
   }
 
   /// Whoever quantized the source: its packer, unless that was only a converter as well.
@@ -81,7 +82,10 @@ struct TargetScheme {
 
   /// Names of the output's dense matrices.
   private var denseMatrices: [String] {
-    source.denseTensors.filter { $0.shape.rank == 2 && $0.dtype.isFloat }.map(\.name)
+    let packed = Set(facts.map { "\($0.name).weight" })
+    return source.denseTensors.filter {
+      $0.shape.rank == 2 && $0.dtype.isFloat && !packed.contains($0.name)
+    }.map(\.name)
       + rest.map(\.claim.dense.name)
   }
 

@@ -70,9 +70,12 @@ struct ConfigReader {
 
 extension Scheme {
   /// `meta` of a config: who packed the file, then who quantized. GPTQModel loads an asymmetric
-  /// version 1 file only where it finds itself among them.
+  /// version 1 file only where it finds itself among them. Behind them what is told of how.
   var meta: JSON? {
     let programs = [writer, quantizer].compactMap(\.self)
-    return programs.isEmpty ? nil : ["quantizer": .strings(programs)]
+    guard !programs.isEmpty else { return nil }
+    var meta = JSONObject(["quantizer": .strings(programs)])
+    for member in details.members { meta[member.key] = member.value }
+    return .object(meta)
   }
 }

@@ -49,10 +49,12 @@ public struct Scheme: Sendable, Equatable {
   public var writer: String?
   /// The program that chose the codes, where another has packed them since.
   public var quantizer: String?
+  /// How the codes were chosen, for `meta` of configs that have one.
+  public var details: JSONObject
 
   public init(
     layout: String, defaults: Settings, overrides: [Override] = [], quantizesHead: Bool = false,
-    writer: String? = nil, quantizer: String? = nil
+    writer: String? = nil, quantizer: String? = nil, details: JSONObject = JSONObject()
   ) {
     self.layout = layout
     self.defaults = defaults
@@ -60,6 +62,7 @@ public struct Scheme: Sendable, Equatable {
     self.quantizesHead = quantizesHead
     self.writer = writer
     self.quantizer = quantizer
+    self.details = details
   }
 
   /// The rules of the config, ready to be asked about many modules.

@@ -54,6 +54,16 @@ public final class ShardedTensors: Sendable {
     self.problems = problems.list
   }
 
+  /// What `base` is, with other tensors from other files.
+  init(like base: ShardedTensors, files: [File], tensors: [Tensor]) {
+    folder = base.folder
+    contents = base.contents
+    index = base.index
+    unused = base.unused
+    problems = base.problems
+    (self.files, self.tensors) = (files, tensors)
+  }
+
   /// The tensor of that name, compared bytewise. O(log n).
   public subscript(name: String) -> Tensor? {
     tensors.position(of: name, by: \.name).map { tensors[$0] }

@@ -81,3 +81,12 @@ private func start(_ crew: Crew) -> Thread? {
 public func giveWay() {
   sched_yield()
 }
+
+/// eˣ.
+func exponential(_ x: Double) -> Double { exp(x) }
+
+/// tanh x.
+func hyperbolicTangent(_ x: Double) -> Double { tanh(x) }
+
+/// erf x.
+func errorFunction(_ x: Double) -> Double { erf(x) }

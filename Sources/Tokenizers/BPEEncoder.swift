@@ -8,6 +8,8 @@ struct BPEEncoder {
   private var wordRanges: [Range<Int>] = []
   private var wordIds: [UInt32] = []
   private var merger = Merger()
+  /// The symbols of the piece at hand.
+  private var symbols: [UInt32] = []
 
   private static let mostWords = 1 << 16
   private static let longestWord = 96
@@ -23,35 +25,32 @@ struct BPEEncoder {
   private mutating func encodeWord(
     _ text: [UInt8], _ range: Range<Int>, into ids: inout [UInt32]
   ) {
-    guard range.count <= Self.longestWord else {
-      ids += encoded(text, range)
-      return
-    }
-    if let number = words.find(text, range) {
+    guard range.count <= Self.longestWord else { return encodeNew(text, range, into: &ids) }
+    if words.count == Self.mostWords { forget() }
+    let (number, isNew) = words.add(text, range)
+    if !isNew {
       for index in wordRanges[number] { ids.append(wordIds[index]) }
       return
     }
-    let new = encoded(text, range)
-    remember(text, range, new)
-    ids += new
+    let start = ids.count
+    encodeNew(text, range, into: &ids)
+    wordRanges.append(wordIds.count..<wordIds.count + ids.count - start)
+    for index in start..<ids.count { wordIds.append(ids[index]) }
   }
 
-  private mutating func remember(_ text: [UInt8], _ range: Range<Int>, _ ids: [UInt32]) {
-    if words.count == Self.mostWords {
-      words = ByteTable(capacity: Self.mostWords)
-      wordRanges.removeAll(keepingCapacity: true)
-      wordIds.removeAll(keepingCapacity: true)
-    }
-    words.add(text, range)
-    wordRanges.append(wordIds.count..<wordIds.count + ids.count)
-    wordIds += ids
+  private mutating func forget() {
+    words = ByteTable(capacity: Self.mostWords)
+    wordRanges.removeAll(keepingCapacity: true)
+    wordIds.removeAll(keepingCapacity: true)
   }
 
-  private mutating func encoded(_ text: [UInt8], _ range: Range<Int>) -> [UInt32] {
-    if model.ignoresMerges, let id = model.id(ofWhole: text, range) { return [id] }
-    var symbols: [UInt32] = []
+  private mutating func encodeNew(
+    _ text: [UInt8], _ range: Range<Int>, into ids: inout [UInt32]
+  ) {
+    if model.ignoresMerges, let id = model.id(ofWhole: text, range) { return ids.append(id) }
+    symbols.removeAll(keepingCapacity: true)
     model.symbols(of: text, range, into: &symbols)
     merger.merge(&symbols, by: model.merges)
-    return symbols
+    for symbol in symbols { ids.append(symbol) }
   }
 }

@@ -7,25 +7,32 @@ struct Merger {
   private var heap = MergeHeap()
   private var next: [Int32] = []
   private var previous: [Int32] = []
+  /// The ranks of neighbours while all are looked through.
+  private var ranks: [UInt32] = []
 
   mutating func merge(_ symbols: inout [UInt32], by table: MergeTable) {
     if symbols.count < 2 { return }
     if symbols.count <= Self.scannedCount {
-      Self.scan(&symbols, by: table)
+      scan(&symbols, by: table)
     } else {
       mergeByHeap(&symbols, by: table)
     }
   }
 
   /// O(n²) with a look-up only for new pairs.
-  private static func scan(_ symbols: inout [UInt32], by table: MergeTable) {
-    var ranks = (1..<symbols.count).map { rank(symbols[$0 - 1], symbols[$0], table) }
-    while let best = lowest(ranks), let merge = table[symbols[best], symbols[best + 1]] {
+  private mutating func scan(_ symbols: inout [UInt32], by table: MergeTable) {
+    ranks.removeAll(keepingCapacity: true)
+    for index in 1..<symbols.count {
+      ranks.append(Self.rank(symbols[index - 1], symbols[index], table))
+    }
+    while let best = Self.lowest(ranks), let merge = table[symbols[best], symbols[best + 1]] {
       symbols[best] = merge.id
       symbols.remove(at: best + 1)
       ranks.remove(at: best)
-      if best > 0 { ranks[best - 1] = rank(symbols[best - 1], symbols[best], table) }
-      if best < ranks.count { ranks[best] = rank(symbols[best], symbols[best + 1], table) }
+      if best > 0 { ranks[best - 1] = Self.rank(symbols[best - 1], symbols[best], table) }
+      if best < ranks.count {
+        ranks[best] = Self.rank(symbols[best], symbols[best + 1], table)
+      }
     }
   }
 

@@ -141,6 +141,25 @@ struct ScalarSet: Sendable {
     ascii = (0..<128).map { computed($0) }
   }
 
+  /// The categories whose scalars from U+0080 on belong to it, as bits, of blanks and of others; nil
+  /// where single scalars count there.
+  var categories: (blanks: UInt32, others: UInt32)? {
+    guard ranges.allSatisfy({ $0.upperBound < 128 }) else { return nil }
+    var masks = (blanks: UInt32(0), others: UInt32(0))
+    for bit in 0..<UInt32(31) {
+      let category = ScalarClass(rawValue: 1 << bit)
+      if isMember(category) { masks.others |= 1 << bit }
+      if isMember(category.union(.whitespace)) { masks.blanks |= 1 << bit }
+    }
+    return masks
+  }
+
+  private func isMember(_ found: ScalarClass) -> Bool {
+    let isIn =
+      !classes.isDisjoint(with: found) || complements.contains { $0.isDisjoint(with: found) }
+    return isIn != isNegated
+  }
+
   func contains(_ scalar: UInt32) -> Bool {
     scalar < 128 ? ascii[Int(scalar)] : computed(scalar)
   }

@@ -22,6 +22,9 @@ struct SplitProgram: Sendable {
   private var sets: [ScalarSet] = []
   /// For each set, 128 flags: which scalars of ASCII belong to it.
   private var ascii: [Bool] = []
+  /// For each set, which categories of other scalars belong to it; the highest bit of `others`, which is no
+  /// category, says that the set itself must be asked.
+  private var categories: [(blanks: UInt32, others: UInt32)] = []
   /// For each scalar of ASCII, the alternatives that may begin with it, as bits.
   private var starts: [UInt64] = []
 
@@ -63,6 +66,7 @@ struct SplitProgram: Sendable {
   private mutating func add(_ set: ScalarSet) -> Int {
     sets.append(set)
     for scalar in 0..<UInt32(128) { ascii.append(set.contains(scalar)) }
+    categories.append(set.categories ?? (0, Self.asksSet))
     return sets.count - 1
   }
 
@@ -84,7 +88,16 @@ struct SplitProgram: Sendable {
 
   @inline(__always)
   private func holds(_ set: Int, _ scalar: UInt32) -> Bool {
-    scalar < 128 ? ascii[set << 7 | Int(scalar)] : sets[set].contains(scalar)
+    scalar < 128 ? ascii[set << 7 | Int(scalar)] : holdsHigh(set, scalar)
+  }
+
+  private static let asksSet: UInt32 = 1 << 31
+
+  private func holdsHigh(_ set: Int, _ scalar: UInt32) -> Bool {
+    let (blanks, others) = categories[set]
+    if others & Self.asksSet != 0 { return sets[set].contains(scalar) }
+    let found = ScalarClass(of: scalar)
+    return (found.contains(.whitespace) ? blanks : others) & found.rawValue != 0
   }
 
   /// Where the match that begins at `start` ends; nil where there is none, or where `budget`, from

@@ -18,7 +18,7 @@ struct Nibble: ParsableCommand {
     subcommands: [
       Inspect.self, Convert.self, Quantize.self, Dequantize.self, Reshard.self, Pack.self,
       Unpack.self, Verify.self, Diff.self, MakeManifest.self, Repair.self, OptimizerVerb.self,
-      Tokenize.self, Doctor.self, Bench.self,
+      Tokenize.self, Generate.self, Logits.self, PerplexityVerb.self, Doctor.self, Bench.self,
     ])
 
   static func main() {

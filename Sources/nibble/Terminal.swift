@@ -11,6 +11,16 @@ enum Terminal {
     write(text + "\n", to: STDERR_FILENO)
   }
 
+  /// A part of a line of data, shown at once.
+  static func show(_ text: String) {
+    write(text, to: STDOUT_FILENO)
+  }
+
+  /// A part of a line of progress.
+  static func note(_ text: String) {
+    write(text, to: STDERR_FILENO)
+  }
+
   static func write(_ text: String, to descriptor: Int32) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {

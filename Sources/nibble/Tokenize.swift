@@ -42,7 +42,7 @@ struct Tokenize: ParsableCommand {
   }
 
   private func printText(_ tokenizer: Tokenizer, _ input: [UInt8]) throws {
-    let ids = try Self.ids(input, at: file ?? "stdin")
+    let ids = try InputIds.parse(input, at: file ?? "stdin")
     let text = try tokenizer.decode(ids, skipsSpecialTokens: noSpecialTokens)
     guard json else { return Terminal.print(text) }
     let object = JSONObject(["tokens": .integer(ids.count), "text": .string(text)])
@@ -71,16 +71,5 @@ struct Tokenize: ParsableCommand {
       bytes += line.utf8
     }
     return bytes
-  }
-
-  private static func ids(_ input: [UInt8], at place: String) throws -> [UInt32] {
-    let separators = Set(" \t\r\n,".utf8)
-    return try input.split { separators.contains($0) }.map { word in
-      let text = String(decoding: word, as: UTF8.self)
-      guard let id = UInt32(text) else {
-        throw Failure(.usage, at: place, "not a token id", found: text)
-      }
-      return id
-    }
   }
 }

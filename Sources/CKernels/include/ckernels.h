@@ -57,8 +57,81 @@ typedef struct ck_feedback {
   float *squares;  // [rows], sum of (original - rounded)^2
 } ck_feedback;
 
+// A run of columns of one group, a multiple of 8 and at most 512 of them.
+typedef struct ck_packed_piece {
+  uint32_t columns;
+  uint32_t group;
+} ck_packed_piece;
+
+enum { ck_packed_rows = 32, ck_packed_tokens = 8 };
+
+// 32 rows of a packed matrix. Word i of block b of `codes` belongs to row i. Of 4 bits the blocks are of
+// eight columns: byte j of a word has column j in its low half and column 4 + j in its high half. Of
+// 8 bits the blocks are of four columns, a byte each. Pieces follow each other without gaps.
+//
+// The value v of a code q is table[q] (4 bits alone) or, without a table, q - base.
+typedef struct ck_packed_tile {
+  const void *codes;
+  unsigned bits;
+  int base;
+  const float *table;
+  // Values of a table as whole numbers: 256*high[q] + low[q].
+  const uint8_t *low, *high;
+  const float *scales;  // [groups][32]
+  const float *zeros;   // likewise, or NULL: zeros
+  float zero_shift;     // added to every zero
+  const float *added;   // [groups][32], or NULL
+  float factor;
+  const ck_packed_piece *pieces;
+  size_t piece_count;
+} ck_packed_tile;
+
+// What a tile is multiplied with, up to 8 tokens.
+typedef struct ck_packed_input {
+  const void *values;   // f32 or s8 [tokens][stride], the columns of all pieces
+  size_t stride;
+  const float *sums;    // of the values of each piece, [tokens][pieces]
+  const float *scales;  // of s8 values, likewise
+  size_t tokens;
+} ck_packed_input;
+
+typedef enum ck_float_kind { ck_f32, ck_f16, ck_bf16 } ck_float_kind;
+
+typedef enum ck_activation {
+  ck_relu,
+  ck_silu,
+  ck_gelu,
+  ck_gelu_tanh,
+  ck_quick_gelu
+} ck_activation;
+
 typedef struct ck_kernels {
   const char *name;
+
+  // output[t][r] = sum over columns of weights[r] * input[t], f32: column i goes to sum i % 32, each
+  // in order of i; sum i and 16 + i are added, then lanes as in `statistics`. Strides count numbers.
+  void (*dot_rows)(ck_float_kind kind, const void *weights, size_t rows, size_t row_stride,
+                   size_t columns, const float *input, size_t input_stride, size_t tokens,
+                   float *output, size_t output_stride);
+  // sums [width] times `kept`, plus factors [count] times rows [count][row_stride], in order of rows.
+  void (*weigh_rows)(const float *factors, const float *rows, size_t count, size_t row_stride,
+                     size_t width, float kept, float *sums);
+  // f(values) in place, times `up` where it is not NULL; off by some 3e-7 of the largest of |x| and 1.
+  void (*gate)(ck_activation kind, float *values, const float *up, size_t count);
+  // cap * tanh(x / cap) in place.
+  void (*softcap)(float *values, size_t count, float cap);
+  // Scores become e^(score - largest), where `largest` is of all scores so far; `sum` is that of all
+  // powers so far. Returns what earlier powers are to be multiplied with.
+  float (*softmax_step)(float *scores, size_t count, float *largest, float *sum);
+  // (x - mean) / sqrt(mean square + epsilon) * weight + bias, weight and bias or NULL; without centring the
+  // mean is 0. Sums are of f64. The output may be the values.
+  void (*normalize_row)(int is_centred, const float *values, size_t width, float epsilon,
+                        const float *weight, const float *bias, float *output);
+  // Pairs (i, i + pairs) of each head, turned.
+  void (*rotate_heads)(float *values, size_t heads, size_t head_size, const float *cosines,
+                       const float *sines, size_t pairs);
+  // target += source * factor.
+  void (*add_scaled)(const float *source, float factor, float *target, size_t count);
 
   // Code i is in bits [bits*i, bits*i+bits) of one stream. Packing takes the low bits of each code
   // and writes ceil(count*bits/8) bytes, the last one filled up with zeros.
@@ -80,11 +153,14 @@ typedef struct ck_kernels {
   void (*quads_unpack)(const void *words, void *codes, size_t quads, size_t columns);
   void (*quads_pack)(const void *codes, void *words, size_t quads, size_t columns);
 
-  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], elements of
-  // 1, 2 and 4 bytes.
-  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
+  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], `spacing`
+  // elements from row to row, elements of 1, 2 and 4 bytes.
+  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
 
   // codes [rows][columns], scales and zeros f32 [columns] -> s*(q-z), f32 [rows][columns].
   void (*affine_rows)(const void *codes, const void *scales, const void *zeros, void *values,
@@ -98,6 +174,9 @@ typedef struct ck_kernels {
   // affine_run with an added term: s*q rounded, then +m rounded.
   void (*added_run)(const void *codes, const void *scales, const void *added, void *values,
                     size_t count, size_t group);
+  // added_run, each number rounded once more to bf16 [count].
+  void (*added_run_bf16)(const void *codes, const void *scales, const void *added, void *halves,
+                         size_t count, size_t group);
   // table f32 [entries], 16 or 256; codes are taken modulo entries -> table[q]*s, f32 [count].
   void (*table_run)(const void *codes, const void *table, size_t entries, const void *scales,
                     void *values, size_t count, size_t group);
@@ -127,6 +206,7 @@ typedef struct ck_kernels {
   void (*bf16_to_f32)(const void *source, void *target, size_t count);
   void (*f32_to_f16)(const void *source, void *target, size_t count);   // nearest, ties to even
   void (*f32_to_bf16)(const void *source, void *target, size_t count);  // nearest, ties to even
+  void (*u16_to_f32)(const void *source, void *target, size_t count);
   // table of 4-byte values [256] -> table[byte] [count], bits untouched.
   void (*lookup)(const void *bytes, const void *table, void *target, size_t count);
 
@@ -139,6 +219,8 @@ typedef struct ck_kernels {
   void (*histogram)(const void *bytes, size_t count, uint64_t *bins);  // adds to bins [256]
   // (byte + addend) & mask; source may be target.
   void (*shift)(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+  // (byte + addend) & mask as 16 bits [count].
+  void (*widen)(const void *source, void *target, size_t count, uint16_t addend, uint16_t mask);
   // (byte >> down) & mask, down in 0...7.
   void (*extract)(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
   void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
@@ -198,6 +280,16 @@ typedef struct ck_kernels {
   void (*int8_product)(const void *a, size_t rows, const void *b, size_t columns, size_t depth,
                        int32_t *sums, size_t stride, void *scratch);
 
+  // A tile times f32 tokens -> sums [tokens][32]. For each piece in order, with fused multiplications and
+  // additions: p[i] = sum of v*x over columns 2i and 2i + 1 of each eight, in order, X the sum of x; then
+  // sum += s*(((p[0] + p[1]) + (p[2] + p[3])) - z*X), and sum += m*X; at last sum*factor.
+  void (*packed_dot)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
+  // The same for s8 tokens, with u = q or 256*high[q] + low[q] for v: d = sum of u*x, of high and low
+  // apart and fused; sum += (s*c)*(d - z*X), sum += (m*c)*X, c the scale of the token's piece.
+  void (*packed_dot_s8)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
+  // One row of all pieces -> weights f32: ((v - z)*s)*factor, or (v*s + m)*factor, each rounded.
+  void (*packed_row)(const ck_packed_tile *tile, size_t row, float *weights);
+
   // The key of an f32 grows with its value: all bits of a negative one and the sign of another
   // flipped; every NaN has the largest key. Each adds to bins:
   //   [65536], by the high 16 bits;
@@ -228,6 +320,20 @@ typedef struct ck_kernels {
   // Rounds a block of columns with error feedback.
   void (*column_feedback)(const ck_feedback *job);
 } ck_kernels;
+
+// codes u8 [columns], a multiple of 8 -> word `row` of each block of a tile. To each is added `shift`.
+void ck_packed_store(const uint8_t *codes, size_t columns, unsigned bits, unsigned shift, size_t row,
+                     void *tile);
+// Sums of each piece of values f32: element i to lane i % 8, then (((0+4) + (2+6)) + ((1+5) + (3+7))).
+void ck_packed_sums(const float *values, const ck_packed_piece *pieces, size_t count, float *sums);
+// values f32 -> s8: nearest, ties to even, to value/scale, the scale 1/127 of the largest magnitude of the
+// piece, or of all where `is_whole`; sums of the codes and scales of each piece. A value that is not
+// finite makes a scale NaN.
+void ck_packed_quantize(const float *values, const ck_packed_piece *pieces, size_t count, int is_whole,
+                        int8_t *codes, float *sums, float *scales);
+
+// The sum of all words in whole lines of 64 bytes: reads memory as fast as one core can.
+uint64_t ck_read_words(const void *bytes, size_t count);
 
 enum { ck_int8_scratch = (144 + 192) * 512 * 2 + 256 };
 

@@ -36,6 +36,10 @@ struct LinearModules {
     "position_embeddings", "token_type_embeddings", "embeddings", "embedding", "tok_embeddings",
     "embed",
   ]
+  static func isHead(_ module: String) -> Bool {
+    module.split(separator: ".").last.map { headNames.contains(String($0)) } ?? false
+  }
+
   private static let headNames: Set<String> = ["lm_head", "embed_out", "output_projection"]
 
   init(of source: Checkpoint, _ quantization: Quantization) throws {
@@ -73,18 +77,24 @@ struct LinearModules {
     findings = Self.findings(type, source)
   }
 
-  private static func isMatrix(_ tensor: Tensor) -> Bool {
+  static func isMatrix(_ tensor: Tensor) -> Bool {
     tensor.name.hasSuffix(".weight") && tensor.shape.rank == 2 && tensor.byteCount > 0
       && [.f32, .f16, .bf16].contains(tensor.dtype)
   }
 
-  /// Throws `unsupported` where what the loader would quantize is not told by names.
-  private static func check(_ type: String?, _ source: Checkpoint) throws {
+  /// Throws `unsupported` where weights are `[inputs, outputs]`.
+  static func checkOrientation(_ source: Checkpoint) throws {
+    let type = source.config.model?.object["model_type"]?.string
     if let type, transposedTypes.contains(type) {
       throw Failure(
         .unsupported, at: source.path, "its linear layers are stored as [inputs, outputs]",
         expected: "weights of [outputs, inputs]", found: "model_type \(type)", rule: "BNB-52")
     }
+  }
+
+  /// Throws `unsupported` where what the loader would quantize is not told by names.
+  private static func check(_ type: String?, _ source: Checkpoint) throws {
+    try checkOrientation(source)
     if let type, ownClassTypes.contains(type) {
       throw Failure(
         .unsupported, at: source.path, "the loader quantizes only some of its linear layers",

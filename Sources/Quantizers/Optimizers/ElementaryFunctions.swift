@@ -11,7 +11,7 @@
 func power(_ base: Double, _ exponent: Int) -> Double { pow(base, Double(exponent)) }
 
 /// eˣ in f64.
-func exponential(_ value: Double) -> Double { exp(value) }
+public func exponential(_ value: Double) -> Double { exp(value) }
 
 /// The natural logarithm in f64.
-func logarithm(_ value: Double) -> Double { log(value) }
+public func logarithm(_ value: Double) -> Double { log(value) }

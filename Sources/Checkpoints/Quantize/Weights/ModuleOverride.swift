@@ -1,0 +1,59 @@
+public import Codecs
+import TensorCore
+
+/// Other settings for some modules: `regex:bits=8,group_size=64`. The expression matches from the start of a
+/// module's path, as GPTQModel's `dynamic` does.
+public struct ModuleOverride: Sendable, Equatable {
+  /// As it was typed.
+  public let text: String
+  public let modules: NamePattern
+  public let bits: Int?
+  public let groupSize: Int?
+  public let symmetric: Bool?
+
+  /// Throws `usage`.
+  public init(parsing text: String) throws {
+    guard let colon = text.lastIndex(of: ":"), colon > text.startIndex else {
+      throw Self.failure("no expression and settings", found: text)
+    }
+    self.text = text
+    modules = try NamePattern(String(text[..<colon]), at: "--override")
+    var values: [String: String] = [:]
+    for setting in text[text.index(after: colon)...].split(separator: ",") {
+      let parts = setting.split(separator: "=", maxSplits: 1).map(String.init)
+      guard parts.count == 2, values[parts[0]] == nil else {
+        throw Self.failure("no setting", found: String(setting))
+      }
+      values[parts[0]] = parts[1]
+    }
+    bits = try Self.number(values.removeValue(forKey: "bits"))
+    groupSize = try Self.number(values.removeValue(forKey: "group_size"))
+    symmetric = try values.removeValue(forKey: "sym").map { word in
+      guard let value = ["true": true, "false": false][word] else {
+        throw Self.failure("sym is true or false", found: word)
+      }
+      return value
+    }
+    if let other = values.keys.sorted().first { throw Self.failure("no such setting", found: other) }
+  }
+
+  private static func number(_ text: String?) throws -> Int? {
+    guard let text else { return nil }
+    guard let number = Int(text) else { throw failure("no number", found: text) }
+    return number
+  }
+
+  private static func failure(_ what: String, found: String) -> Failure {
+    Failure(
+      .usage, at: "--override", what, expected: "regex:bits=8,group_size=64,sym=true",
+      found: found)
+  }
+
+  func applied(to base: Scheme.Settings) -> Scheme.Settings {
+    var settings = base
+    settings.bits = bits ?? settings.bits
+    settings.groupSize = groupSize ?? settings.groupSize
+    settings.symmetric = symmetric ?? settings.symmetric
+    return settings
+  }
+}

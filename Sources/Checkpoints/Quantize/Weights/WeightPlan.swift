@@ -1,0 +1,131 @@
+public import Codecs
+internal import Containers
+internal import Kernels
+public import TensorCore
+
+/// The quantization of a dense checkpoint as a value: layers, settings and layouts, all checked before anything
+/// is computed. It can be shown, encoded as JSON, and run.
+public struct WeightPlan: Sendable {
+  public let source: Checkpoint
+  public let quantization: WeightQuantization
+  /// Threads, flushing, sizes of files and the like; its target counts for nothing.
+  public let options: ConversionOptions
+  /// What is known of each layout.
+  public let forecasts: [FormatForecast]
+  /// What the model is run on; nil where it isn't.
+  public let calibration: Calibration?
+  /// What is known of the layers' inputs without running the model.
+  public let statistics: LayerStatistics?
+  let modules: QuantizedModules
+
+  /// Reads headers only. Throws `usage`, `unsupported`, and `cannotRepresent` where a layout can't hold what
+  /// is asked for.
+  public init(
+    _ source: Checkpoint, _ quantization: WeightQuantization, _ options: ConversionOptions,
+    calibration: Calibration? = nil, statistics: LayerStatistics? = nil
+  ) throws {
+    try quantization.check()
+    try SourceCheck.checkDense(source)
+    try Self.check(quantization, calibration, statistics)
+    self.source = source
+    (self.calibration, self.statistics) = (calibration, statistics)
+    self.quantization = quantization
+    self.options = options
+    let modules = try QuantizedModules(
+      of: source, quantization, known: statistics?.modules ?? [])
+    self.modules = modules
+    try Self.check(statistics, modules, quantization)
+    forecasts = try quantization.formats.map {
+      try FormatForecast($0, modules, quantization, of: source, options)
+    }
+  }
+
+  /// Throws `usage` where the method and what it is to learn from don't belong together.
+  private static func check(
+    _ quantization: WeightQuantization, _ calibration: Calibration?, _ statistics: LayerStatistics?
+  ) throws {
+    let method = quantization.method
+    guard statistics == nil || method == .gptq else {
+      throw Failure(
+        .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
+        found: method.rawValue)
+    }
+    guard statistics == nil || calibration == nil else {
+      throw Failure(
+        .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
+        found: "both")
+    }
+    guard method.isCalibrated == (calibration != nil || statistics != nil) else {
+      throw Failure(
+        .usage, at: "--method",
+        method.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
+        found: method.rawValue)
+    }
+  }
+
+  /// Throws `malformed` where statistics do not fit, or with `strict` where a layer has none.
+  private static func check(
+    _ statistics: LayerStatistics?, _ modules: QuantizedModules, _ quantization: WeightQuantization
+  ) throws {
+    guard let statistics else { return }
+    let known = statistics.modules
+    for module in modules.modules { try statistics.check(module) }
+    let without = modules.modules.map(\.name).filter { !known.contains($0) }
+    guard without.isEmpty || !quantization.strict && without.count < modules.modules.count else {
+      throw Failure(
+        .malformed, at: statistics.path, "layers without statistics",
+        expected: "LAYER.hessian or LAYER.inputs", found: "\(without.count) without",
+        details: Array(without.prefix(20)))
+    }
+  }
+
+  var quantizer: WeightQuantizer {
+    WeightQuantizer(quantization: quantization, threads: options.threads)
+  }
+
+  public var layerCount: Int { modules.modules.count }
+  /// Blocks that are quantized one after the other; the head counts as one.
+  public var blockCount: Int { modules.blocks.count }
+  /// Linear layers that stay dense: by the user's word, and by themselves.
+  public var denseLayers: [String] { modules.skipped + modules.kept }
+
+  /// Weights that are quantized.
+  public var weightCount: Int {
+    modules.modules.reduce(0) { $0 + $1.rows * $1.columns }
+  }
+
+  /// Where each layout goes: into the output, or several into folders inside it.
+  public func outputs(at path: String) -> [(codec: any Codec, path: String)] {
+    quantization.formats.map { codec in
+      (codec, quantization.formats.count > 1 ? "\(path)/\(codec.name)" : path)
+    }
+  }
+
+  public var json: JSON {
+    [
+      "source": .string(source.path), "quantization": .object(quantization.json),
+      "layers": .array(
+        modules.modules.map {
+          [
+            "name": .string($0.name), "rows": .integer($0.rows), "columns": .integer($0.columns),
+            "bits": .integer($0.settings.bits), "group_size": .integer($0.settings.groupSize),
+          ]
+        }),
+      "kept_dense": .strings(denseLayers),
+      "calibration": calibration.map(\.json) ?? .null,
+      "formats": .array(
+        forecasts.map {
+          [
+            "format": .string($0.name), "bytes": .integer($0.byteCount),
+            "bits_per_weight": .real($0.bitsPerWeight(weightCount)),
+            "changes": .strings($0.changes.map(\.description)),
+          ]
+        }),
+    ]
+  }
+}
+
+extension FormatForecast {
+  /// Bits that a weight takes with its share of scales and zero points.
+  public func bitsPerWeight(_ weights: Int) -> Double { Double(byteCount) * 8 / Double(weights) }
+}

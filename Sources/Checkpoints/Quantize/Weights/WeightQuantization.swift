@@ -1,0 +1,169 @@
+public import Codecs
+public import TensorCore
+
+/// How the linear layers of a dense checkpoint become integers, by which method, and into which layouts.
+public struct WeightQuantization: Sendable {
+  /// A method by the name users type.
+  public enum Method: String, Sendable, CaseIterable {
+    /// Rounding to nearest: no calibration.
+    case rtn
+    /// Error feedback by the inputs' second moments.
+    case gptq
+    /// Scales of salient inputs, folded into what comes before, and clipped ranges.
+    case awq
+    /// AWQ's folds and then GPTQ's rounding.
+    case awqGPTQ = "awq+gptq"
+
+    public var isCalibrated: Bool { self != .rtn }
+    var folds: Bool { self == .awq || self == .awqGPTQ }
+    var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
+  }
+
+  public var method: Method
+  /// The layouts to write, by codec.
+  public var formats: [any Codec]
+  public var bits = 4
+  /// Columns that share a scale; -1: one scale a row.
+  public var groupSize = 128
+  /// nil is the method's own habit: AWQ's ranges have zero points of their own, the others' none.
+  public var symmetric: Bool?
+  /// GPTQ takes columns in order of their activations, and groups as it takes them.
+  public var actOrder = false
+  /// Groups are runs of neighbours, and ranges found before, whatever the order.
+  public var staticGroups = false
+  /// GPTQ takes columns in order inside of their groups; nil: where neither order is asked for.
+  public var groupAware: Bool?
+  /// Linear layers of a block see what their predecessors in it have become.
+  public var trueSequential = true
+  /// The norm of errors that ranges are searched by, such as 2.4; 0 takes the whole range.
+  public var mse = 0.0
+  /// Parts of the mean of the diagonal that are added to it, and the step where that is too little.
+  public var dampPercent = 0.05
+  public var dampIncrement = 0.01
+  /// Tokens that AWQ's clip search looks at; nil: all, through their second moments.
+  public var clipTokens: Int?
+  public var overrides: [ModuleOverride] = []
+  public var skipped: [NamePattern] = []
+  public var quantizesHead = false
+  /// Whether what would be mended and listed ends the run instead.
+  public var strict = false
+  public var scaleType: DType = .f16
+  /// An expert that saw fewer tokens is rounded to nearest.
+  public var minExpertTokens = 64
+
+  /// A method and layouts by their names. Throws `usage`.
+  public init(method name: String, formats names: [String]) throws {
+    guard let method = Method(rawValue: name) else {
+      throw Failure(
+        .usage, at: "--method", "no such method",
+        expected: Self.allMethods.joined(separator: ", "), found: name)
+    }
+    guard !names.isEmpty else {
+      throw Failure(
+        .usage, at: "--format", "names the layouts to write",
+        expected: Self.formatNames.joined(separator: ", "), found: "none")
+    }
+    formats = try names.map { name in
+      guard Self.formatNames.contains(name), let codec = Codecs.named(name) else {
+        throw Failure(
+          .usage, at: "--format", "no layout that these methods write",
+          expected: Self.formatNames.joined(separator: ", "), found: name)
+      }
+      return codec
+    }
+    if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+      throw Failure(.usage, at: "--format", "a layout is named twice", found: twice)
+    }
+    self.method = method
+  }
+
+  /// Layouts of whole codes with scales and zero points.
+  public static let formatNames = [
+    "gptq", "gptq_v2", "awq", "awq_gemv", "awq_gemv_fast", "compressed-tensors", "mlx",
+  ]
+
+  /// All methods of the verb, bitsandbytes' too.
+  public static var allMethods: [String] {
+    Method.allCases.map(\.rawValue) + Quantization.Method.allCases.map(\.rawValue)
+  }
+
+  public var isSymmetric: Bool { symmetric ?? !method.folds }
+
+  /// Whether columns come to lie in groups that are no runs: the layouts must have a `g_idx`.
+  var permutes: Bool { method.feedsBack && actOrder && !staticGroups }
+
+  var usesGroupAware: Bool { groupAware ?? (method.feedsBack && !actOrder && !staticGroups) }
+
+  /// What holds for a module. The first rule that matches wins.
+  func settings(for module: String) -> Scheme.Settings {
+    let base = Scheme.Settings(
+      bits: bits, groupSize: groupSize, symmetric: isSymmetric, actOrder: permutes)
+    return overrides.first { $0.modules.matchesPrefix(of: module) }?.applied(to: base) ?? base
+  }
+
+  func skips(_ module: String) -> Bool {
+    skipped.contains { $0.matchesPrefix(of: module) }
+  }
+}
+
+extension WeightQuantization {
+  /// Throws `usage` for settings that contradict each other or that no numbers can follow.
+  public func check() throws {
+    for settings in [settings(for: "")] + overrides.map({ $0.applied(to: settings(for: "")) }) {
+      try Self.check(settings)
+    }
+    guard method.feedsBack || !(actOrder || staticGroups || groupAware == true) else {
+      throw Failure(
+        .usage, at: "--method", "columns have an order only in gptq",
+        expected: "gptq or awq+gptq", found: method.rawValue)
+    }
+    guard !(actOrder && groupAware == true) else {
+      throw Failure(
+        .usage, at: "--act-group-aware", "can't be had with --desc-act",
+        expected: "one order of columns", found: "two")
+    }
+    guard dampPercent > 0, dampPercent < 1, dampIncrement >= 0, dampIncrement < 1 else {
+      throw Failure(
+        .usage, at: "--damp-percent", "no part of a diagonal", expected: "more than 0, below 1",
+        found: "\(dampPercent) and steps of \(dampIncrement)")
+    }
+    guard mse == 0 || (1...8).contains(mse) else {
+      throw Failure(
+        .usage, at: "--mse", "no norm of errors", expected: "0, or 1 to 8", found: "\(mse)")
+    }
+    guard [.f16, .bf16, .f32].contains(scaleType) else {
+      throw Failure(
+        .usage, at: "--scale-dtype", "no type of scales", expected: "f16, bf16 or f32",
+        found: scaleType.rawValue)
+    }
+  }
+
+  private static func check(_ settings: Scheme.Settings) throws {
+    guard (2...8).contains(settings.bits) else {
+      throw Failure(
+        .usage, at: "--bits", "no such width of codes", expected: "2 to 8",
+        found: "\(settings.bits)")
+    }
+    guard settings.groupSize == -1 || settings.groupSize >= 8 && settings.groupSize % 8 == 0 else {
+      throw Failure(
+        .usage, at: "--group-size", "no such size of groups",
+        expected: "-1 for whole rows, or a multiple of 8", found: "\(settings.groupSize)")
+    }
+  }
+
+  /// What decides the numbers, for manifests, fingerprints and reports.
+  var json: JSONObject {
+    JSONObject([
+      "method": .string(method.rawValue), "bits": .integer(bits),
+      "group_size": .integer(groupSize), "sym": .bool(isSymmetric),
+      "desc_act": .bool(actOrder), "static_groups": .bool(staticGroups),
+      "act_group_aware": .bool(usesGroupAware), "true_sequential": .bool(trueSequential),
+      "mse": .real(mse), "damp_percent": .real(dampPercent),
+      "damp_auto_increment": .real(dampIncrement),
+      "clip_tokens": clipTokens.map { .integer($0) } ?? .null,
+      "overrides": .strings(overrides.map(\.text)), "skip": .strings(skipped.map(\.text)),
+      "lm_head": .bool(quantizesHead), "scale_type": .string(scaleType.rawValue),
+      "min_expert_tokens": .integer(minExpertTokens), "strict": .bool(strict),
+    ])
+  }
+}

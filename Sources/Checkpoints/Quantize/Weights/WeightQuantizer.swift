@@ -1,0 +1,78 @@
+internal import Codecs
+internal import Kernels
+internal import Quantizers
+internal import TensorCore
+
+/// A layer as it was quantized, and the record of how.
+struct MadeLayer: Sendable {
+  let layer: MatrixLayer
+  let matrix: QuantizedMatrix
+  let record: LayerRecord
+}
+
+/// Turns a weight into codes by the settings of its module.
+struct WeightQuantizer: Sendable {
+  let quantization: WeightQuantization
+  let threads: Int
+
+  /// The grid of a module. `importance`: whether ranges are searched by what inputs count.
+  func grid(_ module: QuantizedModules.Module, weighted: Bool = false) -> UniformGrid {
+    let settings = module.settings
+    return UniformGrid(
+      .bits(settings.bits), groupSize: settings.groupSize == -1 ? nil : settings.groupSize,
+      isSymmetric: settings.symmetric,
+      search: quantization.mse == 0
+        ? nil : RangeSearch(norm: Float(quantization.mse), isWeighted: weighted),
+      scaleType: quantization.scaleType)
+  }
+
+  /// GPTQ's settings for a module.
+  func gptq(_ module: QuantizedModules.Module) -> GPTQuantizer {
+    var gptq = GPTQuantizer(grid(module))
+    gptq.order =
+      quantization.actOrder ? .descending : quantization.usesGroupAware ? .groupAware : .stored
+    gptq.hasStaticGroups = quantization.staticGroups
+    gptq.dampPercent = quantization.dampPercent
+    gptq.dampAutoIncrement = quantization.dampIncrement
+    gptq.isStrict = quantization.strict
+    return gptq
+  }
+
+  /// Rounds to nearest; `reason` says why, where more was asked for.
+  func round(
+    _ weight: Matrix, _ module: QuantizedModules.Module, insteadOf reason: String? = nil
+  ) throws -> MadeLayer {
+    let made = try RTN(grid(module)).quantize(weight, name: module.name, threads: threads)
+    var report = made.report
+    report.fallback = reason
+    return try finish(made.matrix, report, "rtn", module)
+  }
+
+  /// Rounds with error feedback by a Hessian that these settings factored.
+  func feedBack(
+    _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: FactoredHessian
+  ) throws -> MadeLayer {
+    let made = try gptq(module).quantize(weight, hessian, name: module.name, threads: threads)
+    return try finish(
+      made.matrix, made.report, made.report.fallback == nil ? "gptq" : "rtn", module)
+  }
+
+  /// The layer as every layout that was asked for holds it.
+  func finish(
+    _ matrix: QuantizedMatrix, _ report: QuantizationReport, _ method: String,
+    _ module: QuantizedModules.Module
+  ) throws -> MadeLayer {
+    var (matrix, note): (QuantizedMatrix, String?) = (matrix, nil)
+    if quantization.lowestZero > 0, !module.settings.symmetric {
+      let safe = matrix.withoutZeroPointsOfZero()
+      if safe.groups > 0 {
+        note =
+          "\(safe.groups) zero points of 0 became 1 for gptq, \(safe.clipped) codes clipped by one"
+      }
+      matrix = safe.matrix
+    }
+    let record = LayerRecord(module, method: method, report: report, note: note)
+    return MadeLayer(
+      layer: MatrixLayer(matrix, name: module.name), matrix: matrix, record: record)
+  }
+}

@@ -1,0 +1,178 @@
+internal import Codecs
+internal import Containers
+internal import Kernels
+public import TensorCore
+
+/// What quantizing a checkpoint has shown about itself.
+public struct WeightReport: Sendable {
+  /// A report for each layout, in the order they were asked for.
+  public let outputs: [ConversionReport]
+  /// A record for each layer, in the order of blocks.
+  public let layers: [LayerRecord]
+  /// Blocks that an earlier run had left.
+  public let resumedBlocks: Int
+  public let plan: WeightPlan
+
+  public var json: JSON {
+    [
+      "quantization": .object(plan.quantization.json),
+      "resumed_blocks": .integer(resumedBlocks),
+      "kept_dense": .strings(plan.denseLayers),
+      "layers": .array(layers.map { .object($0.json) }),
+      "outputs": .array(outputs.map(\.json)),
+    ]
+  }
+}
+
+extension WeightPlan {
+  /// What a run is doing.
+  public enum Stage: Sendable { case quantizing, writing, proving }
+
+  /// What a caller may be told while a run goes on, from any thread.
+  public struct Observer: Sendable {
+    /// Work done and in all.
+    public var progress: @Sendable (_ stage: Stage, _ done: Int, _ total: Int) -> Void = { _, _, _ in }
+    /// A layer that is done, in the order of blocks.
+    public var layer: @Sendable (LayerRecord) -> Void = { _ in }
+
+    public init() {}
+  }
+
+  /// Quantizes block by block, writes the layouts, reads them back and compares every number with those made,
+  /// and only then gives them their names. Goes on with blocks that a run of the same plan left.
+  ///
+  /// Memory is that of a block. Throws `usage` where the output exists, `cannotRepresent` where a weight is
+  /// not finite, `io`; after `io` the blocks that are done stay.
+  public func run(to path: String, observer: Observer = Observer()) throws -> WeightReport {
+    try checkOutputs(path)
+    let files = try BlockFiles(
+      for: path, fingerprint: options.sync ? fingerprint : nil, sync: options.sync)
+    do {
+      let resumed = (0..<blockCount).count { files.holds($0) }
+      try quantize(into: files, observer)
+      let reports = try pour(files, to: path, observer)
+      let records = try (0..<blockCount).flatMap { try BlockFiles.records(of: files.file($0)) }
+      files.discard()
+      return WeightReport(outputs: reports, layers: records, resumedBlocks: resumed, plan: self)
+    } catch let failure as Failure where failure.kind == .io && options.sync {
+      throw failure
+    } catch {
+      files.discard()
+      throw error
+    }
+  }
+
+  private func checkOutputs(_ path: String) throws {
+    for output in outputs(at: path) {
+      try OutputGuard(source: source, output: output.path, force: options.force).check()
+      guard FileSystem.kind(of: output.path) == nil || options.force else {
+        throw Failure(
+          .usage, at: output.path, "the output exists already",
+          remedy: "choose another name, or replace it with --force")
+      }
+    }
+    if quantization.formats.count > 1, FileSystem.kind(of: path) == nil {
+      try FileSystem.makeFolder(path)
+    }
+  }
+
+  private func quantize(into files: BlockFiles, _ observer: Observer) throws {
+    try IndependentRun(plan: self, files: files, observer: observer).run()
+  }
+
+  private func pour(
+    _ files: BlockFiles, to path: String, _ observer: Observer
+  ) throws -> [ConversionReport] {
+    let quantized = try Checkpoint(
+      source, blocks: (0..<blockCount).map { try files.file($0) }, of: modules, quantization,
+      details: details)
+    let jobs = try outputs(at: path).map { output in
+      var options = options
+      options.target = .layout(output.codec)
+      options.quantization = provenance
+      return (plan: try ConversionPlan(quantized, options), path: output.path)
+    }
+    return try ConversionPlan.pour(jobs) { stage, done, total in
+      observer.progress(stage == .writing ? .writing : .proving, done, total)
+    }
+  }
+
+  /// What decides the numbers: blocks of a run that was cut short may be gone on with only where it is
+  /// the same.
+  private var fingerprint: JSON {
+    [
+      "unfinished": "blocks of a quantization that was cut short; run it again to go on",
+      "nibble": .string(Release.version), "processor": .string(Processor.Level.best.name),
+      "source": Self.traces(of: source.tensors.files),
+      "statistics": statistics.map { Self.traces(of: $0.files) } ?? .null, "config": .object(source.config.model?.object ?? JSONObject()),
+      "quantization": .object(provenance),
+    ]
+  }
+
+  private static func traces(of files: [ShardedTensors.File]) -> JSON {
+    .array(
+      files.map { file in
+        [
+          "name": .string(file.name), "bytes": .integer(file.size),
+          "modified": .integer(FileSystem.modificationTime(of: file.source.path) ?? 0),
+        ]
+      })
+  }
+
+  /// What manifests keep of how the numbers came to be.
+  var provenance: JSONObject {
+    var object = quantization.json
+    object["calibration"] = calibration.map(\.json) ?? .null
+    return object
+  }
+
+  /// What configs say of it in `meta`, in GPTQModel's words where it has them.
+  var details: JSONObject {
+    var details = JSONObject(["method": .string(quantization.method.rawValue)])
+    details["mse"] = .real(quantization.mse)
+    if let calibration {
+      details["calibration"] = [
+        "sha256": .string(calibration.digest), "tokens": .integer(calibration.usedTokens),
+        "windows": .integer(calibration.windows.count),
+      ]
+    }
+    guard quantization.method.feedsBack else { return details }
+    details["damp_percent"] = .real(quantization.dampPercent)
+    details["damp_auto_increment"] = .real(quantization.dampIncrement)
+    details["static_groups"] = .bool(quantization.staticGroups)
+    details["true_sequential"] = .bool(quantization.trueSequential)
+    details["act_group_aware"] = .bool(quantization.usesGroupAware)
+    return details
+  }
+}
+
+/// Makes blocks one after the other where none needs another: by rounding to nearest, or by statistics that
+/// are given.
+struct IndependentRun {
+  let plan: WeightPlan
+  let files: BlockFiles
+  let observer: WeightPlan.Observer
+
+  func run() throws {
+    var done = 0
+    for (index, block) in plan.modules.blocks.enumerated() {
+      if files.holds(index) {
+        for record in try BlockFiles.records(of: files.file(index)) { observer.layer(record) }
+      } else {
+        let made = try make(block)
+        try files.write(
+          index, layers: made.map(\.layer), changed: [], records: made.map(\.record))
+        for layer in made { observer.layer(layer.record) }
+      }
+      done += block.count
+      observer.progress(.quantizing, done, plan.layerCount)
+    }
+  }
+
+  private func make(_ block: [QuantizedModules.Module]) throws -> [MadeLayer] {
+    if let statistics = plan.statistics {
+      return try StatisticsRun(plan: plan, statistics: statistics).make(block)
+    }
+    return try block.map { try plan.quantizer.round(Matrix(reading: $0.weight), $0) }
+  }
+}

@@ -1,0 +1,169 @@
+import ArgumentParser
+import Checkpoints
+
+/// What rtn, gptq, awq and awq+gptq are asked for.
+struct WeightArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Layouts to write, several with commas, each into its own folder of the output: "
+        + WeightQuantization.formatNames.joined(separator: ", ") + ".", valueName: "a,b"))
+  var format: String?
+
+  @Option(help: "Bits of a code: 2 to 8; 4 by default.")
+  var bits: Int?
+
+  @Option(help: "Inputs that share a scale; -1: all of an output. 128 by default.")
+  var groupSize: Int?
+
+  @Flag(inversion: .prefixedNo, help: "One zero point for all, or one for each group.")
+  var sym: Bool?
+
+  @Flag(help: "GPTQ: inputs in order of their size, groups as they come (a real g_idx).")
+  var descAct = false
+
+  @Flag(help: "GPTQ: the ranges of all groups before any input is rounded; groups stay neighbours.")
+  var staticGroups = false
+
+  @Flag(inversion: .prefixedNo, help: "GPTQ: groups and the inputs in them in order of their size.")
+  var actGroupAware: Bool?
+
+  @Flag(inversion: .prefixedNo, help: "Layers of a block see what those before them have become.")
+  var trueSequential: Bool?
+
+  @Option(help: "Search ranges by errors to this power, such as 2.4; 0 takes whole ranges.")
+  var mse: Double?
+
+  @Option(help: "GPTQ: the part of the diagonal's mean that is added to it.")
+  var dampPercent: Double?
+
+  @Option(help: "GPTQ: by how much that part grows until the Hessian is positive.")
+  var dampAutoIncrement: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Other settings for modules that an expression matches from their start.",
+      valueName: "regex:bits=8,group_size=64"))
+  var override: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Leave modules dense that an expression matches from their start.", valueName: "regex"))
+  var skip: [String] = []
+
+  @Flag(help: "Quantize lm_head, too.")
+  var quantizeHead = false
+
+  @Option(help: "The type of scales: f16 (default), bf16 or f32.")
+  var scaleDtype: DenseType?
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Text for gptq and awq: .txt, .jsonl with text or messages, .json with lists of ids; a small "
+        + "built-in text by default.", valueName: "file"))
+  var calibration: [String] = []
+
+  @Option(help: "Windows of calibration text, at most; 128 by default.")
+  var numSamples: Int?
+
+  @Option(help: "Tokens of a window; 2048 by default, or the positions the model has.")
+  var seqLen: Int?
+
+  @Option(help: "Draw windows from all of the text; by default the first are taken.")
+  var seed: UInt64?
+
+  @Option(
+    help: ArgumentHelp(
+      "GPTQ: take LAYER.hessian or LAYER.inputs from a safetensors file, and run no model.",
+      valueName: "file"))
+  var statistics: String?
+
+  @Flag(help: "Fail where a layer would be rounded to nearest instead, or text is short.")
+  var strict = false
+
+  @Option(help: ArgumentHelp("Write a line of JSON for each layer as it is done.", valueName: "file"))
+  var log: String?
+
+  func quantization(_ method: String) throws -> WeightQuantization {
+    var made = try WeightQuantization(
+      method: method, formats: (format ?? "").split(separator: ",").map(String.init))
+    made.bits = bits ?? made.bits
+    made.groupSize = groupSize ?? made.groupSize
+    made.symmetric = sym
+    made.actOrder = descAct
+    made.staticGroups = staticGroups
+    made.groupAware = actGroupAware
+    made.trueSequential = trueSequential ?? made.trueSequential
+    made.mse = mse ?? made.mse
+    made.dampPercent = dampPercent ?? made.dampPercent
+    made.dampIncrement = dampAutoIncrement ?? made.dampIncrement
+    made.overrides = try override.map { try ModuleOverride(parsing: $0) }
+    made.skipped = try skip.map { try NamePattern($0, at: "--skip") }
+    made.quantizesHead = quantizeHead
+    made.scaleType = scaleDtype?.dtype ?? made.scaleType
+    made.strict = strict
+    return made
+  }
+
+  /// Throws `usage` where one of them is set for another method.
+  func checkAbsent(for method: String) throws {
+    let set = [
+      "--format": format != nil, "--bits": bits != nil, "--group-size": groupSize != nil,
+      "--sym": sym != nil, "--desc-act": descAct, "--static-groups": staticGroups,
+      "--act-group-aware": actGroupAware != nil, "--true-sequential": trueSequential != nil,
+      "--mse": mse != nil, "--damp-percent": dampPercent != nil,
+      "--damp-auto-increment": dampAutoIncrement != nil, "--override": !override.isEmpty,
+      "--skip": !skip.isEmpty, "--quantize-head": quantizeHead,
+      "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
+      "--calibration": !calibration.isEmpty, "--num-samples": numSamples != nil,
+      "--seq-len": seqLen != nil, "--seed": seed != nil, "--statistics": statistics != nil,
+    ]
+    guard let name = set.filter(\.value).keys.sorted().first else { return }
+    throw ValidationError("\(name) is no option of \(method)")
+  }
+
+  private func plan(
+    _ method: String, _ model: Checkpoint, _ options: ConversionOptions
+  ) throws -> WeightPlan {
+    let asked = try quantization(method)
+    let statistics = try statistics.map { try LayerStatistics(path: $0) }
+    guard asked.method.isCalibrated, statistics == nil else {
+      if asked.method == .rtn, !calibration.isEmpty {
+        throw ValidationError("rtn takes no --calibration")
+      }
+      return try WeightPlan(model, asked, options, statistics: statistics)
+    }
+    var text = Calibration.Options()
+    text.samples = numSamples ?? text.samples
+    text.length = seqLen ?? text.length
+    text.seed = seed
+    let read = try Calibration(for: model, files: calibration, text)
+    for remark in read.remarks(asked: text) { Terminal.complain("note: \(remark)") }
+    if strict, !read.isBuiltIn, read.windows.count < text.samples {
+      throw Failure(
+        .malformed, at: calibration.joined(separator: ", "), "the calibration text is short",
+        expected: "\(text.samples) windows", found: "\(read.windows.count)")
+    }
+    return try WeightPlan(model, asked, options, calibration: read)
+  }
+
+  /// Shows the plan, or runs it.
+  func carryOut(
+    _ method: String, _ source: String, _ options: ConversionOptions, _ output: OutputArguments
+  ) throws {
+    let plan = try plan(method, Checkpoint(opening: source), options)
+    if output.dryRun {
+      return Terminal.print(output.json ? plan.json.text(indent: 2) : WeightText.plan(plan))
+    }
+    let log = try log.map { try LineLog(path: $0) }
+    let line = ProgressLine()
+    var observer = WeightPlan.Observer()
+    observer.progress = { stage, done, total in
+      line.update("\(stage)", done, total)
+    }
+    observer.layer = { log?.write(JSON.object($0.json).text()) }
+    let report = try plan.run(to: output.output ?? "", observer: observer)
+    try log?.close()
+    Terminal.print(output.json ? report.json.text(indent: 2) : WeightText.report(report))
+  }
+}

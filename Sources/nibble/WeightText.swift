@@ -1,0 +1,50 @@
+import Checkpoints
+
+/// Quantizing weights as text for people.
+enum WeightText {
+  static func plan(_ plan: WeightPlan) -> String {
+    var table = Table([.left, .left])
+    table.add("from", "dense weights")
+    table.add("by", settings(plan))
+    table.add(
+      "layers",
+      "\(plan.layerCount) in \(Words.plural(plan.blockCount, "block")), \(plan.weightCount) weights")
+    if !plan.denseLayers.isEmpty {
+      table.add("dense", plan.denseLayers.map(\.escapedForDisplay).joined(separator: ", "))
+    }
+    for forecast in plan.forecasts {
+      let changes = forecast.changes.map(\.description)
+      let bits = Words.fixed(forecast.bitsPerWeight(plan.weightCount), 3)
+      table.add(
+        "writes",
+        "\(forecast.name)  \(Words.bytes(forecast.byteCount)), \(bits) bits a weight"
+          + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"))
+    }
+    return table.text()
+  }
+
+  static func settings(_ plan: WeightPlan) -> String {
+    let asked = plan.quantization
+    let group = asked.groupSize == -1 ? "one group a row" : "groups of \(asked.groupSize)"
+    return "\(asked.method.rawValue), \(asked.bits) bits, \(group), "
+      + (asked.isSymmetric ? "symmetric" : "asymmetric")
+  }
+
+  static func report(_ report: WeightReport) -> String {
+    var lines = report.outputs.map { output in
+      "\(output.path.escapedForDisplay): \(Words.plural(output.layers.count, "layer")) by "
+        + "\(settings(report.plan)) as \(output.target.name), read back: 0 of \(output.codes) codes, "
+        + "\(output.scales) scales and \(output.zeros) zero points differ from those made. "
+        + "\(Words.plural(output.carriedTensors, "tensor")) carried, all bytes equal."
+    }
+    if report.resumedBlocks > 0 {
+      lines.append("\(Words.plural(report.resumedBlocks, "block")) were there from a run before")
+    }
+    for layer in report.layers {
+      let name = layer.name.escapedForDisplay
+      if let reason = layer.report.fallback { lines.append("rounded to nearest: \(name): \(reason)") }
+      if let note = layer.note { lines.append("\(name): \(note)") }
+    }
+    return lines.joined(separator: "\n")
+  }
+}
