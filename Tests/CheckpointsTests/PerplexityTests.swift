@@ -22,7 +22,7 @@ import Testing
     for window in 0..<windows.count {
       let range = windows[window]
       let context = try model.makeContext(sequences: 1, capacity: range.count)
-      let rows = LogitRows(
+      let rows = LogitBlock(
         try context.read(ids[range].map(Int32.init), .all), vocabularySize: model.vocabularySize)
       let scores = TokenScore.scores(
         rows, base: nil, targets: Array(ids[range].dropFirst()) + [0], threads: 1)

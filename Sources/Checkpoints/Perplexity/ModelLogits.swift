@@ -10,7 +10,7 @@ final class ModelLogits: LogitStream {
   private var window = 0
   /// A window that is under way: its context, and the tokens of the text it has read.
   private var open: (context: any TokenContext, done: Int)?
-  private var pending: LogitRows?
+  private var pending: LogitBlock?
 
   static let mostBytes = 1 << 27
 
@@ -27,18 +27,18 @@ final class ModelLogits: LogitStream {
     try model.check(ids, capacity: min(windows.context, ids.count))
   }
 
-  func next(_ most: Int) throws -> LogitRows {
+  func next(_ most: Int) throws -> LogitBlock {
     let all = try pending ?? readMore()
     let (rows, rest) = all.split(at: most)
     pending = rest
     return rows
   }
 
-  private func readMore() throws -> LogitRows {
+  private func readMore() throws -> LogitBlock {
     precondition(window < windows.count)
     let batch = open == nil ? batchSize() : 1
     let values = batch > 1 ? try readBatch(batch) : try readPart()
-    return LogitRows(values, vocabularySize: vocabularySize)
+    return LogitBlock(values, vocabularySize: vocabularySize)
   }
 
   /// How many of the next windows, all alike, are read at once.
