@@ -7,6 +7,12 @@ import Testing
 /// GPTQModel's and the original code's results on layers of small models.
 @Suite("GPTQ beside its peers")
 struct GPTQGoldensTests {
+  /// Sixteen rows of the first layer.
+  @Test func firstRows() throws {
+    let golden = try GPTQGolden(Fixtures.path("quantizers/gptq/layer0.safetensors"))
+    for one in GPTQCase.all where one.layer == 0 { try check(one, golden) }
+  }
+
   @Test func allCases() throws {
     guard let root = Fixtures.goldens, FileSystem.kind(of: root + "/layers-gptq") == .folder else {
       print("skipped: GPTQuantizer's layers; NIBBLE_GOLDENS names no folder with layers-gptq")
