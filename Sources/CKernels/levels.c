@@ -41,6 +41,7 @@ static void fill_avx2(ck_kernels *table) {
   ck_fill_avx2_columns(table);
   // Some processors with AVX2 are older than these instructions.
   if (__builtin_cpu_supports("sha")) ck_fill_sha_sha256(table);
+  if (__builtin_cpu_supports("fma")) ck_fill_avx2_packed(table);
 }
 #endif
 
@@ -54,15 +55,21 @@ static void add_level(const char *name, void (*fill)(ck_kernels *)) {
   table_count++;
 }
 
-static int has_avx512vnni(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vnni");
+static void fill_avxvnni(ck_kernels *table) {
+  ck_fill_avxvnni_int8(table);
+  if (__builtin_cpu_supports("fma")) ck_fill_avxvnni_packed(table);
 }
 
 static void fill_avx512vnni(ck_kernels *table) {
   ck_fill_avx512vnni_int8(table);
   ck_fill_avx512_columns(table);
   ck_fill_avx512_compute(table);
+  if (__builtin_cpu_supports("fma")) ck_fill_avx512vnni_packed(table);
+}
+
+static int has_avx512vnni(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vnni");
 }
 #endif
 
@@ -75,7 +82,7 @@ __attribute__((constructor)) static void fill_tables(void) {
   tables[1] = tables[0];
   fill_avx2(&tables[1]);
   table_count = 2;
-  if (__builtin_cpu_supports("avxvnni")) add_level("avxvnni", ck_fill_avxvnni_int8);
+  if (__builtin_cpu_supports("avxvnni")) add_level("avxvnni", fill_avxvnni);
   if (has_avx512vnni()) add_level("avx512vnni", fill_avx512vnni);
 #endif
 }

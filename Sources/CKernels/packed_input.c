@@ -87,3 +87,18 @@ void ck_packed_quantize(const float *values, const ck_packed_piece *pieces, size
     codes += size;
   }
 }
+
+uint64_t ck_read_words(const void *bytes, size_t count) {
+  enum { line = 64, ahead = 8192 };
+  const uint8_t *from = bytes;
+  uint64_t lane[lanes] = {0};
+  for (size_t i = 0; i + line <= count; i += line) {
+    __builtin_prefetch(from + i + ahead);
+    uint64_t words[lanes];
+    memcpy(words, from + i, line);
+    for (int j = 0; j < lanes; j++) lane[j] += words[j];
+  }
+  uint64_t sum = 0;
+  for (int j = 0; j < lanes; j++) sum += lane[j];
+  return sum;
+}

@@ -28,13 +28,14 @@ static float dot(const ck_packed_tile *tile, size_t row, const float *values, co
   float sum = 0;
   size_t column = 0;
   for (size_t piece = 0; piece < tile->piece_count; piece++) {
-    float halves[2] = {0, 0};
+    float pairs[4] = {0};
     for (const size_t end = column + tile->pieces[piece].columns; column < end; column++) {
-      float *half = &halves[column % 8 / 4];
-      *half = fmaf(value_at(tile, row, column), values[column], *half);
+      float *pair = &pairs[column % 8 / 2];
+      *pair = fmaf(value_at(tile, row, column), values[column], *pair);
     }
     const size_t parameter = (size_t)tile->pieces[piece].group * tile_rows + row;
-    const float moved = fmaf(-zero_at(tile, parameter), sums[piece], halves[0] + halves[1]);
+    const float products = (pairs[0] + pairs[1]) + (pairs[2] + pairs[3]);
+    const float moved = fmaf(-zero_at(tile, parameter), sums[piece], products);
     sum = fmaf(tile->scales[parameter], moved, sum);
     if (tile->added) sum = fmaf(tile->added[parameter], sums[piece], sum);
   }

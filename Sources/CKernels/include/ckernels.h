@@ -270,8 +270,8 @@ typedef struct ck_kernels {
                        int32_t *sums, size_t stride, void *scratch);
 
   // A tile times f32 tokens -> sums [tokens][32]. For each piece in order, with fused multiplications and
-  // additions: a = sum of v*x over columns 0...3 of each eight, b of columns 4...7, each in order; then
-  // sum += s*((a + b) - z*X), X the sum of x, and sum += m*X; at last sum*factor.
+  // additions: p[i] = sum of v*x over columns 2i and 2i + 1 of each eight, in order, X the sum of x; then
+  // sum += s*(((p[0] + p[1]) + (p[2] + p[3])) - z*X), and sum += m*X; at last sum*factor.
   void (*packed_dot)(const ck_packed_tile *tile, const ck_packed_input *input, float *sums);
   // The same for s8 tokens, with u = q or 256*high[q] + low[q] for v: d = sum of u*x, of high and low
   // apart and fused; sum += (s*c)*(d - z*X), sum += (m*c)*X, c the scale of the token's piece.
@@ -320,6 +320,9 @@ void ck_packed_sums(const float *values, const ck_packed_piece *pieces, size_t c
 // finite makes a scale NaN.
 void ck_packed_quantize(const float *values, const ck_packed_piece *pieces, size_t count, int is_whole,
                         int8_t *codes, float *sums, float *scales);
+
+// The sum of all words in whole lines of 64 bytes: reads memory as fast as one core can.
+uint64_t ck_read_words(const void *bytes, size_t count);
 
 enum { ck_int8_scratch = (144 + 192) * 512 * 2 + 256 };
 

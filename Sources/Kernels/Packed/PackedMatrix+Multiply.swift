@@ -4,6 +4,7 @@ internal import TensorCore
 extension PackedMatrix {
   /// Bytes of codes that one task reads at least, so that threads seldom ask for the next.
   private static let taskBytes = 128 << 10
+  var taskTiles: Int { max(1, Self.taskBytes / tileByteCount) }
 
   /// input f32 [tokens][columns] times the transpose of this matrix into output f32 [tokens][rows].
   ///
@@ -37,7 +38,7 @@ extension PackedMatrix {
     _ input: borrowing PackedInput, into output: inout MutableRawSpan, threads: Int,
     on level: Processor.Level
   ) {
-    let taskTiles = max(1, Self.taskBytes / tileByteCount)
+    let taskTiles = taskTiles
     let tasks = tiles.dividedRoundingUp(by: taskTiles)
     input.withAddresses { values in
       // SAFETY: tasks write disjoint rows of the output and all end before this function does.
