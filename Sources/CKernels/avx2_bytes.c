@@ -92,7 +92,7 @@ INLINE void copy_rows(const uint8_t *from, size_t from_stride, uint8_t *to, size
 }
 
 INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows, size_t columns,
-                      size_t stride) {
+                      size_t stride, size_t spacing) {
   _Alignas(32) uint8_t block[line * line], turned[line * line];
   const size_t side = line / size;
   memset(block, 0, sizeof block);
@@ -108,24 +108,24 @@ INLINE void transpose(size_t size, const uint8_t *from, uint8_t *to, size_t rows
       copy_rows(from + (r * stride + c) * size, stride * size, block, line, height,
                 width * size);
       turn_block(size, block, turned);
-      copy_rows(turned, line, to + (c * rows + r) * size, rows * size, width, height * size);
+      copy_rows(turned, line, to + (c * spacing + r) * size, spacing * size, width, height * size);
     }
   }
 }
 
 AVX2 static void transpose_1(const void *source, void *target, size_t rows, size_t columns,
-                             size_t stride) {
-  transpose(1, source, target, rows, columns, stride);
+                             size_t stride, size_t spacing) {
+  transpose(1, source, target, rows, columns, stride, spacing);
 }
 
 AVX2 static void transpose_2(const void *source, void *target, size_t rows, size_t columns,
-                             size_t stride) {
-  transpose(2, source, target, rows, columns, stride);
+                             size_t stride, size_t spacing) {
+  transpose(2, source, target, rows, columns, stride, spacing);
 }
 
 AVX2 static void transpose_4(const void *source, void *target, size_t rows, size_t columns,
-                             size_t stride) {
-  transpose(4, source, target, rows, columns, stride);
+                             size_t stride, size_t spacing) {
+  transpose(4, source, target, rows, columns, stride, spacing);
 }
 
 AVX2 static size_t count_differences(const void *a, const void *b, size_t count) {

@@ -141,12 +141,13 @@ AVX2 static void f32_to_f16(const void *source, void *target, size_t count) {
   plain_f32_to_f16(from + 4 * i, to + 2 * i, count - i);
 }
 
-// Eight bf16 in the low halves of 32-bit elements.
-INLINE __m256i rounded(__m256i bits) {
+// Eight bf16 in the low halves of 32-bit elements; without looking for NaN where there can't be one.
+INLINE __m256i rounded(int may_be_nan, __m256i bits) {
   const __m256i one = _mm256_set1_epi32(1);
   const __m256i high = _mm256_srli_epi32(bits, 16);
   const __m256i bias = _mm256_add_epi32(both(high, one), _mm256_set1_epi32(0x7FFF));
   const __m256i nearest = _mm256_srli_epi32(_mm256_add_epi32(bits, bias), 16);
+  if (!may_be_nan) return nearest;
   const __m256i quiet = either(high, _mm256_set1_epi32(0x40));
   const __m256 value = _mm256_castsi256_ps(bits);
   const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
@@ -158,37 +159,68 @@ AVX2 static void f32_to_bf16(const void *source, void *target, size_t count) {
   uint8_t *to = target;
   size_t i = 0;
   for (; i + 16 <= count; i += 16) {
-    const __m256i pairs = _mm256_packus_epi32(rounded(load(from + 4 * i)), rounded(load(from + 4 * i + 32)));
+    const __m256i pairs = _mm256_packus_epi32(rounded(1, load(from + 4 * i)),
+                                              rounded(1, load(from + 4 * i + 32)));
     store(to + 2 * i, _mm256_permute4x64_epi64(pairs, 0xD8));
   }
   plain_f32_to_bf16(from + 4 * i, to + 2 * i, count - i);
 }
 
-INLINE __m256i affine_bits(const uint8_t *codes, __m256 scale, __m256 zero) {
-  return _mm256_castps_si256(_mm256_mul_ps(scale, _mm256_sub_ps(numbers(codes), zero)));
+// s*(q-z), or s*q, rounded, + z.
+typedef struct run_rule {
+  int is_added, may_be_nan;
+  __m256 scale, zero;
+} run_rule;
+
+// Eight bf16 in the low halves of 32-bit elements.
+INLINE __m256i eight_bf16(run_rule rule, const uint8_t *codes) {
+  const __m256 q = numbers(codes);
+  const __m256 value = rule.is_added
+                           ? _mm256_add_ps(_mm256_mul_ps(rule.scale, q), rule.zero)
+                           : _mm256_mul_ps(rule.scale, _mm256_sub_ps(q, rule.zero));
+  return rounded(rule.may_be_nan, _mm256_castps_si256(value));
+}
+
+INLINE void store_16_bf16(run_rule rule, const uint8_t *codes, uint8_t *to) {
+  const __m256i low = eight_bf16(rule, codes), high = eight_bf16(rule, codes + 8);
+  store(to, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
+}
+
+INLINE void run_bf16(run_rule rule, const uint8_t *q, uint8_t *to, size_t count) {
+  size_t i = 0;
+  for (; i + 16 <= count; i += 16) store_16_bf16(rule, q + i, to + 2 * i);
+  if (i == count) return;
+  uint8_t rest[16] = {0}, values[32];
+  memcpy(rest, q + i, count - i);
+  store_16_bf16(rule, rest, values);
+  memcpy(to + 2 * i, values, 2 * (count - i));
+}
+
+// Parameters far below the greatest number make no NaN.
+INLINE void runs_bf16(int is_added, const uint8_t *q, const uint8_t *s, const uint8_t *z,
+                      uint8_t *to, size_t count, size_t group) {
+  for (size_t i = 0; i < count; s += 4, z += 4) {
+    const float scale = load_f32(s), zero = load_f32(z);
+    const size_t run = smaller(group, count - i);
+    run_rule rule = {is_added, 0, _mm256_set1_ps(scale), _mm256_set1_ps(zero)};
+    if (__builtin_fabsf(scale) < 0x1p60f && __builtin_fabsf(zero) < 0x1p60f) {
+      run_bf16(rule, q + i, to + 2 * i, run);
+    } else {
+      rule.may_be_nan = 1;
+      run_bf16(rule, q + i, to + 2 * i, run);
+    }
+    i += run;
+  }
 }
 
 AVX2 static void affine_run_bf16(const void *codes, const void *scales, const void *zeros,
                                  void *halves, size_t count, size_t group) {
-  const uint8_t *q = codes, *s = scales, *z = zeros;
-  uint8_t *to = halves;
-  for (size_t i = 0; i < count; s += 4, z += 4) {
-    const __m256 scale = _mm256_set1_ps(load_f32(s)), zero = _mm256_set1_ps(load_f32(z));
-    const size_t end = i + smaller(group, count - i);
-    for (; i + 16 <= end; i += 16) {
-      const __m256i low = rounded(affine_bits(q + i, scale, zero));
-      const __m256i high = rounded(affine_bits(q + i + 8, scale, zero));
-      store(to + 2 * i, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
-    }
-    uint8_t rest[16] = {0}, values[32];
-    if (i == end) continue;
-    memcpy(rest, q + i, end - i);
-    const __m256i low = rounded(affine_bits(rest, scale, zero));
-    const __m256i high = rounded(affine_bits(rest + 8, scale, zero));
-    store(values, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8));
-    memcpy(to + 2 * i, values, 2 * (end - i));
-    i = end;
-  }
+  runs_bf16(0, codes, scales, zeros, halves, count, group);
+}
+
+AVX2 static void added_run_bf16(const void *codes, const void *scales, const void *added,
+                                void *halves, size_t count, size_t group) {
+  runs_bf16(1, codes, scales, added, halves, count, group);
 }
 
 // The values of one run: the low and the high bytes of a table are looked up apart and interleaved.
@@ -296,6 +328,7 @@ void ck_fill_avx2_floats(ck_kernels *table) {
   table->affine_run = affine_run;
   table->affine_run_bf16 = affine_run_bf16;
   table->added_run = added_run;
+  table->added_run_bf16 = added_run_bf16;
   table->signed_run = signed_run;
   table->table_run = table_run;
   table->multiply = multiply;

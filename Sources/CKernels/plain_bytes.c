@@ -9,31 +9,31 @@ enum { block = 32 };
 // Block by block, so that the lines read and written stay in the nearest cache.
 static inline __attribute__((always_inline)) void transpose(
     const uint8_t *from, uint8_t *to, size_t rows, size_t columns, size_t stride,
-    size_t size) {
+    size_t spacing, size_t size) {
   for (size_t r = 0; r < rows; r += block) {
     const size_t row_end = smaller(r + block, rows);
     for (size_t c = 0; c < columns; c += block) {
       const size_t column_end = smaller(c + block, columns);
       for (size_t i = r; i < row_end; i++)
         for (size_t j = c; j < column_end; j++)
-          memcpy(to + (j * rows + i) * size, from + (i * stride + j) * size, size);
+          memcpy(to + (j * spacing + i) * size, from + (i * stride + j) * size, size);
     }
   }
 }
 
 static void plain_transpose_1(const void *source, void *target, size_t rows, size_t columns,
-                              size_t stride) {
-  transpose(source, target, rows, columns, stride, 1);
+                              size_t stride, size_t spacing) {
+  transpose(source, target, rows, columns, stride, spacing, 1);
 }
 
 static void plain_transpose_2(const void *source, void *target, size_t rows, size_t columns,
-                              size_t stride) {
-  transpose(source, target, rows, columns, stride, 2);
+                              size_t stride, size_t spacing) {
+  transpose(source, target, rows, columns, stride, spacing, 2);
 }
 
 static void plain_transpose_4(const void *source, void *target, size_t rows, size_t columns,
-                              size_t stride) {
-  transpose(source, target, rows, columns, stride, 4);
+                              size_t stride, size_t spacing) {
+  transpose(source, target, rows, columns, stride, spacing, 4);
 }
 
 size_t plain_count_differences(const void *a, const void *b, size_t count) {
@@ -64,13 +64,20 @@ void plain_shift(const void *source, void *target, size_t count, uint8_t addend,
   for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] + addend) & mask;
 }
 
-// Widens *minimum...*maximum to hold the bytes.
+static void plain_widen(const void *source, void *target, size_t count, uint16_t addend,
+                        uint16_t mask) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  for (size_t i = 0; i < count; i++) store_u16(to + 2 * i, (uint16_t)(from[i] + addend) & mask);
+}
+
 void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask) {
   const uint8_t *from = source;
   uint8_t *to = target;
   for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] >> down & mask);
 }
 
+// Widens *minimum...*maximum to hold the bytes.
 void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum) {
   const uint8_t *from = bytes;
   uint8_t low = *minimum, high = *maximum;
@@ -89,6 +96,7 @@ void ck_fill_plain_bytes(ck_kernels *table) {
   table->count_differences = plain_count_differences;
   table->histogram = plain_histogram;
   table->shift = plain_shift;
+  table->widen = plain_widen;
   table->extract = plain_extract;
   table->extremes = plain_extremes;
 }

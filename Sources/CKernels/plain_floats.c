@@ -113,6 +113,12 @@ static uint16_t bf16_of_f32(uint32_t bits) {
   return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+static void plain_u16_to_f32(const void *source, void *target, size_t count) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  for (size_t i = 0; i < count; i++) store_f32(to + 4 * i, (float)load_u16(from + 2 * i));
+}
+
 void plain_f16_to_f32(const void *source, void *target, size_t count) {
   const uint8_t *from = source;
   uint8_t *to = target;
@@ -147,6 +153,23 @@ static void plain_affine_run_bf16(const void *codes, const void *scales, const v
     const size_t end = i + smaller(group, count - i);
     for (; i < end; i++) {
       const float value = scale * ((float)q[i] - zero);
+      uint32_t bits;
+      memcpy(&bits, &value, 4);
+      store_u16(to + 2 * i, bf16_of_f32(bits));
+    }
+  }
+}
+
+static void plain_added_run_bf16(const void *codes, const void *scales, const void *added,
+                                 void *halves, size_t count, size_t group) {
+  const uint8_t *q = codes, *s = scales, *m = added;
+  uint8_t *to = halves;
+  for (size_t i = 0; i < count; s += 4, m += 4) {
+    const float scale = load_f32(s), addend = load_f32(m);
+    const size_t end = i + smaller(group, count - i);
+    for (; i < end; i++) {
+      const float product = scale * (float)q[i];
+      const float value = product + addend;
       uint32_t bits;
       memcpy(&bits, &value, 4);
       store_u16(to + 2 * i, bf16_of_f32(bits));
@@ -226,9 +249,11 @@ void ck_fill_plain_floats(ck_kernels *table) {
   table->affine_run = plain_affine_run;
   table->affine_run_bf16 = plain_affine_run_bf16;
   table->added_run = plain_added_run;
+  table->added_run_bf16 = plain_added_run_bf16;
   table->table_run = plain_table_run;
   table->signed_run = plain_signed_run;
   table->multiply = plain_multiply;
+  table->u16_to_f32 = plain_u16_to_f32;
   table->f16_to_f32 = plain_f16_to_f32;
   table->bf16_to_f32 = plain_bf16_to_f32;
   table->f32_to_f16 = plain_f32_to_f16;

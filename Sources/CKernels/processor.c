@@ -17,7 +17,7 @@ size_t ck_processor_cores(void) {
 #define FLAGS(each)                                                                             \
   each("sse4.2") each("avx") each("avx2") each("bmi2") each("f16c") each("fma") each("sha")     \
   each("avx512f") each("avx512bw") each("avx512vl") each("avx512vbmi") each("avx512vnni")   \
-  each("avxvnni")
+  each("avx512bf16") each("avxvnni")
 #else
 #define FLAGS(each)
 #endif

@@ -29,11 +29,7 @@ struct DenseParts {
     let form = layers[0].form
     let matrix = place.isTransposed ? [form.columns, form.rows] : [form.rows, form.columns]
     guard layers[0].claim.slice != nil else {
-      return try EncodedPart(
-        place.name, type, matrix, alignment: Region.alignment, order: .outputMajor
-      ) { rows, bytes, workspace in
-        try write(layers[0], rows, into: &bytes, workspace)
-      }
+      return try whole(layers[0], named: place.name, matrix)
     }
     guard layers.allSatisfy({ $0.form.rows == form.rows && $0.form.columns == form.columns }) else {
       throw Failure(.malformed, at: place.name, "slices of one tensor differ in shape")
@@ -51,6 +47,23 @@ struct DenseParts {
         try writeSlice(layers[slice], place, into: &target, workspace)
       }
     }
+  }
+
+  private func whole(
+    _ layer: any PackedLayer, named name: String, _ matrix: [Int]
+  ) throws -> EncodedPart {
+    var part = try EncodedPart(
+      name, type, matrix, alignment: Region.alignment, order: .outputMajor
+    ) { rows, bytes, workspace in
+      try write(layer, rows, into: &bytes, workspace)
+    }
+    part.makeStrips = { rows, workspace, body in
+      try layer.readRounded(rows, as: type, workspace) { strip, bytes in
+        if type == .f16 { try checkRange(bytes, of: layer, strip, workspace) }
+        try body(strip, bytes)
+      }
+    }
+    return part
   }
 
   private func write(

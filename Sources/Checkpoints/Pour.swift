@@ -163,6 +163,12 @@ struct Pour {
         try tensor.read(into: &bytes, at: band.range.lowerBound)
         try file.write(bytes.bytes, at: band.offset)
       }
+    case .encode(let part, _) where part.makeStrips != nil:
+      let rowBytes = band.byteCount / max(band.range.count, 1)
+      try part.makeStrips?(band.range, workspace) { rows, bytes in
+        let start = (rows.lowerBound - band.range.lowerBound) * rowBytes
+        try file.write(bytes, at: band.offset + start)
+      }
     case .encode(let part, _), .pad(let part), .quantize(let part, _, _):
       try workspace.lend(band.byteCount) { bytes in
         try part.make(band.range, &bytes, workspace)

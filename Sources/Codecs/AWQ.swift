@@ -163,9 +163,7 @@ struct AWQLayer: PackedLayer {
     try workspace.lend(region.count) { fields in
       try readFields(of: qzeros, region, into: &fields, workspace)
       workspace.lend(region.count * 2) { zeros in
-        for position in 0..<region.count {
-          zeros.set(UInt16(fields.bytes.uint8(at: position)), at: position)
-        }
+        Bytes.widen(fields.bytes, into: &zeros)
         zeros.move(into: &offsets, region, order)
       }
     }

@@ -13,8 +13,7 @@ extension QuantizedForm {
   }
 
   private static func cut(_ count: Int, width: Int, _ bytes: Int) -> [Range<Int>] {
-    let wanted = bytes / max(width, 1) / Region.alignment * Region.alignment
-    let step = max(wanted, Region.alignment)
+    let step = Region.aligned(bytes / max(width, 1))
     return stride(from: 0, to: count, by: step).map { $0..<min($0 + step, count) }
   }
 }

@@ -125,9 +125,7 @@ struct CompressedTensorsLayer: PackedLayer {
       case .packed(let packing):
         try readZeros(zeros, packing, region, order, into: &fields, workspace)
       }
-      for position in 0..<region.count {
-        offsets.set(UInt16(fields.bytes.uint8(at: position)), at: position)
-      }
+      Bytes.widen(fields.bytes, into: &offsets)
     }
   }
 

@@ -9,6 +9,13 @@ public struct EncodedPart: Sendable {
       _ rows: Range<Int>, _ bytes: inout MutableRawSpan, _ workspace: Workspace
     ) throws -> Void
 
+  /// Makes the same in strips of rows after each other, each of which may be written at once.
+  public typealias MakeStrips =
+    @Sendable (
+      _ rows: Range<Int>, _ workspace: Workspace,
+      _ body: (_ rows: Range<Int>, _ bytes: RawSpan) throws -> Void
+    ) throws -> Void
+
   public let info: TensorInfo
   /// Bands begin at multiples of this many rows.
   public let alignment: Int
@@ -17,6 +24,8 @@ public struct EncodedPart: Sendable {
   /// What the user should know of how the part is written; nil where it is as always.
   public let note: String?
   public let make: Make
+  /// nil where bands are made whole.
+  public var makeStrips: MakeStrips?
   /// The length of the outermost axis, 1 of a scalar.
   public var rows: Int { info.shape.rank > 0 ? info.shape[0] : 1 }
 

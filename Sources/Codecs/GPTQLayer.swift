@@ -100,13 +100,10 @@ struct GPTQLayer: PackedLayer {
   ) throws {
     let mask = UInt16(1 << claim.bits - 1)
     try readFields(region, addingWordConstant: zeroRule == .word, workspace) { fields in
-      for position in 0..<fields.byteCount {
-        let field = UInt16(fields.uint8(at: position))
-        switch zeroRule {
-        case .stored, .word: zeros.set(field, at: position)
-        case .mask: zeros.set((field + 1) & mask, at: position)
-        case .carry: zeros.set(field + 1, at: position)
-        }
+      switch zeroRule {
+      case .stored, .word: Bytes.widen(fields, into: &zeros)
+      case .mask: Bytes.widen(fields, adding: 1, mask: mask, into: &zeros)
+      case .carry: Bytes.widen(fields, adding: 1, into: &zeros)
       }
     }
   }

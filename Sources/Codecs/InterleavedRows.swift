@@ -11,7 +11,9 @@ public struct InterleavedRows: Sendable {
   /// Outputs that are turned at a time: a cache line of each row of words.
   private static let strip = 128
   /// Of eight outputs, the byte of the word that holds each, and how far up in it (AWQ-1).
-  private static let places = [(0, 0), (2, 0), (0, 4), (2, 4), (1, 0), (3, 0), (1, 4), (3, 4)]
+  private static let places: [(byte: Int, down: Int)] = [
+    (0, 0), (2, 0), (0, 4), (2, 4), (1, 0), (3, 0), (1, 4), (3, 4),
+  ]
 
   /// Calls `body` for each row of a region, counted from 0, with its codes, one byte each. Throws `io`.
   func forEach(
@@ -23,35 +25,22 @@ public struct InterleavedRows: Sendable {
     try workspace.lend(inputs * run.count) { stored in
       try words.readRectangle(
         into: &stored, rows: region.columns, rowBytes: outputs / 2, run: run)
-      try workspace.lend(inputs * Self.strip / 2) { turned in
-        try workspace.lend(inputs) { codes in
-          for start in stride(from: 0, to: height, by: Self.strip) {
-            let rows = start..<min(start + Self.strip, height)
-            var strip = turned.part(0..<inputs * rows.count / 2)
-            turn(stored.bytes, rowBytes: run.count, inputs: inputs, rows, into: &strip)
-            for (position, row) in rows.enumerated() {
-              let (byte, down) = Self.places[position % 8]
-              let line = position / 8 * 4 + byte
-              Bytes.extract(
-                strip.bytes.part(line * inputs..<(line + 1) * inputs), down: down, mask: 15,
-                into: &codes)
+      try workspace.lend(inputs) { codes in
+        for start in stride(from: 0, to: height, by: Self.strip) {
+          let rows = start..<min(start + Self.strip, height)
+          let last = (inputs - 1) * run.count + rows.upperBound / 2
+          let turned = TurnedRows(count: rows.count / 2, length: inputs, size: 1)
+          try turned.lend(stored.bytes.part(start / 2..<last), stride: run.count, workspace) {
+            strip in
+            for row in rows {
+              let (byte, down) = Self.places[row % 8]
+              let bytes = turned.bytes(ofRow: (row - start) / 8 * 4 + byte)
+              Bytes.extract(strip.part(bytes), down: down, mask: 15, into: &codes)
               try body(row, codes.bytes)
             }
           }
         }
       }
     }
-  }
-
-  /// The bytes that hold some outputs, `[byte][input]`.
-  private func turn(
-    _ stored: RawSpan, rowBytes: Int, inputs: Int, _ rows: Range<Int>,
-    into turned: inout MutableRawSpan
-  ) {
-    let first = rows.lowerBound / 2
-    let width = rows.count / 2
-    let end = (inputs - 1) * rowBytes + first + width
-    Transpose.bytes(
-      stored.part(first..<end), rows: inputs, columns: width, stride: rowBytes, into: &turned)
   }
 }

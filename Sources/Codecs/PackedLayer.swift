@@ -49,6 +49,9 @@ public protocol PackedLayer: Sendable {
 extension Region {
   /// Band boundaries are multiples of this.
   public static let alignment = 32
+
+  /// A number of rows or columns cut down to a multiple of the alignment, at least one of it.
+  static func aligned(_ count: Int) -> Int { max(count / alignment, 1) * alignment }
 }
 
 extension PackedLayer {

@@ -36,13 +36,28 @@ extension QuantizedForm {
     _ codes: RawSpan, _ region: Region, row: Int, scales: RawSpan, offsets: RawSpan,
     as type: DType, into halves: inout MutableRawSpan
   ) -> Bool {
-    guard type == .bf16, factor == nil, case .affine = grid, case .columns(let size) = grouping,
-      offset.isSubtracted
-    else { return false }
+    guard case .columns(let size) = grouping else { return false }
     let groups = parameters(of: region).columns.count
     let picked = row * groups * 4..<(row + 1) * groups * 4
-    Dequantize.affineRunBF16(
-      codes, group: size, scales: scales.part(picked), zeros: offsets.part(picked), into: &halves)
+    return dequantize(
+      codes, group: size, scales: scales.part(picked),
+      offsets: offsets.isEmpty ? offsets : offsets.part(picked), as: type, into: &halves)
+  }
+
+  /// Codes of neighbouring columns in runs of `size`, rounded to `type` in one pass, where there is one
+  /// for it; false otherwise.
+  func dequantize(
+    _ codes: RawSpan, group size: Int, scales: RawSpan, offsets: RawSpan, as type: DType,
+    into halves: inout MutableRawSpan
+  ) -> Bool {
+    guard type == .bf16, factor == nil, case .affine = grid else { return false }
+    switch offset {
+    case .none: return false
+    case .integer, .real:
+      Dequantize.affineRunBF16(codes, group: size, scales: scales, zeros: offsets, into: &halves)
+    case .added:
+      Dequantize.addedRunBF16(codes, group: size, scales: scales, added: offsets, into: &halves)
+    }
     return true
   }
 
@@ -84,15 +99,6 @@ extension QuantizedForm {
         case .added: scale * value + offsets.float32(at: group)
         }
       weights.set(weight.bitPattern, at: column)
-    }
-  }
-}
-
-extension Offset {
-  fileprivate var isSubtracted: Bool {
-    switch self {
-    case .integer, .real: true
-    case .none, .added: false
     }
   }
 }

@@ -51,11 +51,15 @@ struct WeightTables {
     let last = min(row + rows, scales.byteCount / 4 / groups)
     let count = (last - row) * groups
     let picked = row * groups * 4..<last * groups * 4
-    var weights = floats.part(0..<count * 64)
-    form.dequantize(
-      Self.codes.rawSpan.part(0..<count * 16), group: 16, scales: scales.part(picked),
-      offsets: offsets.isEmpty ? offsets : offsets.part(picked), into: &weights)
+    let codes = Self.codes.rawSpan.part(0..<count * 16)
+    let scales = scales.part(picked)
+    let offsets = offsets.isEmpty ? offsets : offsets.part(picked)
     var halves = table.part(0..<count * 32)
+    let isDone = form.dequantize(
+      codes, group: 16, scales: scales, offsets: offsets, as: type, into: &halves)
+    if isDone { return }
+    var weights = floats.part(0..<count * 64)
+    form.dequantize(codes, group: 16, scales: scales, offsets: offsets, into: &weights)
     try FloatConversion.fromFloat32(type, weights.bytes, into: &halves)
   }
 

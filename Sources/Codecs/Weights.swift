@@ -25,27 +25,66 @@ extension PackedLayer {
   public func readRounded(
     _ rows: Range<Int>, as type: DType, into values: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    let region = Region(rows: rows, columns: 0..<form.columns)
     let size = form.columns * type.bits / 8
+    try roundRows(rows, as: type, workspace) { row, make in
+      var target = values.part(row * size..<(row + 1) * size)
+      try make(&target)
+    }
+  }
+
+  /// `readRounded` in strips of rows, from multiples of `Region.alignment` on, that don't leave the
+  /// cache where the layer lies across: `body` gets the rows of each, counted like `rows`.
+  public func readRounded(
+    _ rows: Range<Int>, as type: DType, _ workspace: Workspace,
+    _ body: (_ rows: Range<Int>, _ values: RawSpan) throws -> Void
+  ) throws {
+    let size = form.columns * type.bits / 8
+    guard order == .inputMajor else {
+      return try workspace.lend(rows.count * size) { values in
+        try readRounded(rows, as: type, into: &values, workspace)
+        try body(rows, values.bytes)
+      }
+    }
+    let height = min(rows.count, Region.aligned(BandSize.matched / max(size, 1)))
+    try workspace.lend(height * size) { strip in
+      try roundRows(rows, as: type, workspace) { row, make in
+        let position = row % height
+        var target = strip.part(position * size..<(position + 1) * size)
+        try make(&target)
+        guard position + 1 == height || row + 1 == rows.count else { return }
+        let first = rows.lowerBound + row - position
+        try body(first..<first + position + 1, strip.bytes.part(0..<(position + 1) * size))
+      }
+    }
+  }
+
+  /// Calls `body` with each row, counted from 0, and what makes its numbers.
+  private func roundRows(
+    _ rows: Range<Int>, as type: DType, _ workspace: Workspace,
+    _ body: (_ row: Int, _ make: (inout MutableRawSpan) throws -> Void) throws -> Void
+  ) throws {
+    let region = Region(rows: rows, columns: 0..<form.columns)
     try withParameters(of: region, workspace) { scales, offsets in
       let tables = WeightTables(form, region, as: type)
       try tables.lend(workspace) { table, floats in
         try workspace.lend(form.columns * 4) { weights in
           try forEachCodeRow(of: region, workspace) { row, codes in
-            var target = values.part(row * size..<(row + 1) * size)
-            guard tables.areUsed else {
-              let isDone = form.dequantize(
-                codes, region, row: row, scales: scales, offsets: offsets, as: type, into: &target)
-              if isDone { return }
-              form.dequantize(
-                codes, region, row: row, scales: scales, offsets: offsets, into: &weights)
-              return try FloatConversion.fromFloat32(type, weights.bytes, into: &target)
+            try body(row) { target in
+              guard tables.areUsed else {
+                let isDone = form.dequantize(
+                  codes, region, row: row, scales: scales, offsets: offsets, as: type, into: &target
+                )
+                if isDone { return }
+                form.dequantize(
+                  codes, region, row: row, scales: scales, offsets: offsets, into: &weights)
+                return try FloatConversion.fromFloat32(type, weights.bytes, into: &target)
+              }
+              if row % tables.rows == 0 {
+                try tables.make(
+                  from: row, scales: scales, offsets: offsets, floats: &floats, into: &table)
+              }
+              tables.lookUp(codes, row: row, in: table.bytes, into: &target)
             }
-            if row % tables.rows == 0 {
-              try tables.make(
-                from: row, scales: scales, offsets: offsets, floats: &floats, into: &table)
-            }
-            tables.lookUp(codes, row: row, in: table.bytes, into: &target)
           }
         }
       }
@@ -90,10 +129,7 @@ extension PackedLayer {
       try readOffsets(region, order, into: &stored, workspace)
       switch form.offset {
       case .none: break
-      case .integer:
-        for index in 0..<region.count {
-          floats.set(Float(stored.bytes.uint16(at: index)).bitPattern, at: index)
-        }
+      case .integer: FloatConversion.fromUInt16(stored.bytes, into: &floats)
       case .real(let type), .added(let type):
         try FloatConversion.toFloat32(type, stored.bytes, into: &floats)
       }

@@ -55,6 +55,19 @@ public enum Bytes {
     }
   }
 
+  /// (byte + `addend`) & `mask` in 16 bits for each byte, into a target of twice the length.
+  public static func widen(
+    _ source: RawSpan, adding addend: UInt16 = 0, mask: UInt16 = 0xFFFF,
+    into target: inout MutableRawSpan, on level: Processor.Level = .best
+  ) {
+    let count = source.byteCount
+    precondition(target.byteCount == count * 2)
+    // SAFETY: both hold `count` elements.
+    unsafe lend(source, &target) {
+      unsafe level.kernels.pointee.widen($0, $1, count, addend, mask)
+    }
+  }
+
   /// (byte >> `down`) & `mask` for each byte, into a target of the same length: one of the codes
   /// of every byte.
   ///

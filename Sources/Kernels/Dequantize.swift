@@ -66,6 +66,20 @@ public enum Dequantize {
     }
   }
 
+  /// `addedRun`, each number rounded once more to BF16, nearest and ties to even: `halves` is
+  /// [count], two bytes each. Traps if the lengths do not fit each other.
+  public static func addedRunBF16(
+    _ codes: RawSpan, group: Int, scales: RawSpan, added: RawSpan,
+    into halves: inout MutableRawSpan, on level: Processor.Level = .best
+  ) {
+    let count = check(codes, group, scales, halves.byteCount * 2)
+    precondition(added.byteCount == scales.byteCount)
+    // SAFETY: the lengths are as the kernel demands.
+    unsafe lend(codes, scales, added, &halves) {
+      unsafe level.kernels.pointee.added_run_bf16($0, $1, $2, $3, count, group)
+    }
+  }
+
   /// Signed codes [count], a scale for each `group` of them: (q·s)·`factor`, each product rounded. The
   /// last group may be partial. Traps if the lengths do not fit each other.
   public static func signedRun(

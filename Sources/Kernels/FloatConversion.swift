@@ -67,6 +67,16 @@ public enum FloatConversion {
     }
   }
 
+  /// Whole numbers of 16 bits as float32, which holds them exactly. Traps if the lengths do not fit.
+  public static func fromUInt16(
+    _ source: RawSpan, into target: inout MutableRawSpan, on level: Processor.Level = .best
+  ) {
+    let count = source.byteCount / 2
+    precondition(source.byteCount == count * 2 && target.byteCount == count * 4)
+    // SAFETY: both hold `count` elements.
+    unsafe lend(source, &target) { unsafe level.kernels.pointee.u16_to_f32($0, $1, count) }
+  }
+
   /// The values of all 256 bytes, for each dtype of one byte.
   private static let tables: [DType: [Float]] = [
     .f8e4m3: patterns.map(FloatFormat.f8e4m3.value),

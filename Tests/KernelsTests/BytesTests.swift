@@ -15,24 +15,36 @@ struct BytesTests {
         let stride = columns + (rows + columns) % 3 * 3
         let count = rows == 0 ? 0 : (rows - 1) * stride + columns
         let source = random.bytes(count * size)
-        let turned = fenced(source, count: rows * columns * size) { source, target in
+        let spacing = rows + (rows * 3 + columns) % 3 * 5
+        let length = columns == 0 ? 0 : (columns - 1) * spacing + rows
+        let turned = fenced(source, count: length * size) { source, target in
+          for index in 0..<target.byteCount { target.set(UInt8(0xA5), at: index) }
           switch size {
           case 1:
             Transpose.bytes(
-              source, rows: rows, columns: columns, stride: stride, into: &target, on: level)
+              source, rows: rows, columns: columns, stride: stride, spacing: spacing,
+              into: &target, on: level)
           case 2:
             Transpose.halves(
-              source, rows: rows, columns: columns, stride: stride, into: &target, on: level)
+              source, rows: rows, columns: columns, stride: stride, spacing: spacing,
+              into: &target, on: level)
           default:
             Transpose.words(
-              source, rows: rows, columns: columns, stride: stride, into: &target, on: level)
+              source, rows: rows, columns: columns, stride: stride, spacing: spacing,
+              into: &target, on: level)
           }
         }
         let dense = (0..<rows).flatMap { row in
           source[row * stride * size..<(row * stride + columns) * size]
         }
         let expected = Reference.transpose(dense, rows: rows, columns: columns, size: size)
-        #expect(turned == expected, "[\(rows)][\(columns)], \(random)")
+        var spaced = [UInt8](repeating: 0xA5, count: length * size)
+        for column in 0..<columns {
+          for byte in 0..<rows * size {
+            spaced[column * spacing * size + byte] = expected[column * rows * size + byte]
+          }
+        }
+        #expect(turned == spaced, "[\(rows)][\(columns)], \(random)")
       }
     }
   }
@@ -56,6 +68,11 @@ struct BytesTests {
         }
         #expect(bins == Reference.histogram(a).map { $0 + 7 }, "\(count), \(fill), \(random)")
         #expect(shifted == Reference.shift(a, adding: 0xF9, mask: 0x3F))
+        let wide = fenced(a, count: count * 2) { bytes, target in
+          Bytes.widen(bytes, adding: 1, mask: 0x7F, into: &target, on: level)
+        }
+        let wider = Reference.widen(a, adding: 1, mask: 0x7F)
+        #expect(wide == wider.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] })
         let inPlace = fenced(a, count: count) { bytes, target in
           target.copy(from: bytes)
           Bytes.shift(&target, adding: 1, on: level)

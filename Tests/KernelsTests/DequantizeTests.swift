@@ -14,6 +14,56 @@ struct DequantizeTests {
       : (0..<count).map { _ in Float.random(in: -20...20, using: &random) }
   }
 
+  /// BF16 numbers as float32.
+  private func brains(_ bytes: [UInt8]) -> [Float] {
+    stride(from: 0, to: bytes.count, by: 2).map {
+      Float(bitPattern: UInt32(bytes[$0]) << 16 | UInt32(bytes[$0 + 1]) << 24)
+    }
+  }
+
+  /// Rounded to BF16, ties to even.
+  private func rounded(_ value: Float) -> Float {
+    let bits = value.bitPattern
+    let bias = 0x7FFF + (bits >> 16 & 1)
+    return value.isNaN ? value : Float(bitPattern: (bits &+ bias) & 0xFFFF_0000)
+  }
+
+  @Test("results that are subnormal, or nearly, are rounded to BF16 like all others")
+  func subnormals() throws {
+    let codes = (0..<96).map { UInt8($0 & 15) }
+    let parameters: [(scale: Float, zero: Float)] = [
+      (0x1p-126, 8), (0x1.8p-130, 7), (0x1p-149, 3), (0x1p-60, 8.000001), (0x1p-61, 8),
+      (0x1p-100, 0x1p-20), (1, 0x1p-140), (0x1p-62, -0x1.fp-59), (-0x1p-60, 0x1.ffffp-57),
+      (0x1p-20, 0x1.fffffep-1), (0x1p60, 0), (0x1p127, 8), (-0x1p-60, 0x1p-20),
+    ]
+    for level in Processor.levels {
+      for (scale, zero) in parameters {
+        for group in [16, 96] {
+          let groups = 96 / group
+          let scales = [Float](repeating: scale, count: groups)
+          let zeros = [Float](repeating: zero, count: groups)
+          let run = fenced(codes, count: 192) { codes, halves in
+            Dequantize.affineRunBF16(
+              codes, group: group, scales: scales.rawSpan, zeros: zeros.rawSpan, into: &halves,
+              on: level)
+          }
+          let added = fenced(codes, count: 192) { codes, halves in
+            Dequantize.addedRunBF16(
+              codes, group: group, scales: scales.rawSpan, added: zeros.rawSpan, into: &halves,
+              on: level)
+          }
+          let exact = Reference.affineRun(codes, group: group, scales: scales, zeros: zeros)
+          let sums = Reference.addedRun(codes, group: group, scales: scales, added: zeros)
+          let place = Comment(rawValue: "\(level), \(scale), \(zero)")
+          #expect(
+            mismatch(brains(try #require(run)), exact.map(rounded), by: .sameBits) == nil, place)
+          #expect(
+            mismatch(brains(try #require(added)), sums.map(rounded), by: .sameBits) == nil, place)
+        }
+      }
+    }
+  }
+
   @Test("a scale and a zero for each column", arguments: Processor.levels.map(\.name))
   func affineRows(level: String) throws {
     let level = try Processor.level(named: level)
@@ -37,7 +87,7 @@ struct DequantizeTests {
 
   @Test(
     "a scale and a zero, a term or a table for each run", arguments: Processor.levels.map(\.name),
-    [1, 5, 8, 32, 33, 128, .max])
+    [1, 5, 8, 16, 32, 33, 128, .max])
   func runs(level: String, group: Int) throws {
     let level = try Processor.level(named: level)
     var random = SplitMix64(seed: 0x57)
@@ -59,23 +109,22 @@ struct DequantizeTests {
         }
         let expected = Reference.affineRun(codes, group: group, scales: scales, zeros: offsets)
         #expect(mismatch(try #require(affine), expected, by: .sameBitsOrNaN) == nil, "\(count)")
-        let halves = fenced(codes, count: count * 2) { codes, halves in
-          Dequantize.affineRunBF16(
-            codes, group: group, scales: scales.rawSpan, zeros: offsets.rawSpan,
-            into: &halves, on: level)
-        }
-        let rounded = try #require(halves)
-        let patterns = stride(from: 0, to: rounded.count, by: 2).map {
-          Float(bitPattern: UInt32(rounded[$0]) << 16 | UInt32(rounded[$0 + 1]) << 24)
-        }
-        let once = expected.map { value in
-          let bits = value.bitPattern
-          let bias = 0x7FFF + (bits >> 16 & 1)
-          return value.isNaN ? value : Float(bitPattern: (bits &+ bias) & 0xFFFF_0000)
-        }
-        #expect(mismatch(patterns, once, by: .sameBitsOrNaN) == nil, "\(count)")
         let sums = Reference.addedRun(codes, group: group, scales: scales, added: offsets)
         #expect(mismatch(try #require(added), sums, by: .sameBitsOrNaN) == nil, "\(count)")
+        for (isAdded, exact) in [(false, expected), (true, sums)] {
+          let halves = fenced(codes, count: count * 2) { codes, halves in
+            let (scales, offsets) = (scales.rawSpan, offsets.rawSpan)
+            if isAdded {
+              Dequantize.addedRunBF16(
+                codes, group: group, scales: scales, added: offsets, into: &halves, on: level)
+            } else {
+              Dequantize.affineRunBF16(
+                codes, group: group, scales: scales, zeros: offsets, into: &halves, on: level)
+            }
+          }
+          let found = brains(try #require(halves))
+          #expect(mismatch(found, exact.map(rounded), by: .sameBitsOrNaN) == nil, "\(count)")
+        }
         let signed = fencedFloats(codes, count: count) { codes, values in
           Dequantize.signedRun(
             codes, group: group, scales: scales.rawSpan, factor: 0.0078740157, into: &values,

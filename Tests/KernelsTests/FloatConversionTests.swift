@@ -28,6 +28,17 @@ struct FloatConversionTests {
     return try #require(written)
   }
 
+  @Test("whole numbers of 16 bits are read exactly")
+  func wholeNumbers() throws {
+    let all = Array(UInt32(0)..<65536)
+    for level in Processor.levels {
+      let read = fenced(shortPatterns(all, bytes: 2), count: all.count * 4) { source, target in
+        FloatConversion.fromUInt16(source, into: &target, on: level)
+      }
+      #expect(mismatch(floats(of: try #require(read)), all.map { Float($0) }, by: .sameBits) == nil)
+    }
+  }
+
   @Test("every pattern of every short dtype is read exactly")
   func everyPattern() throws {
     let long = Array(UInt32(0)..<65536)

@@ -55,6 +55,7 @@ typedef struct ck_feedback {
   float *loss;     // [rows], sum of errors squared
   float *squares;  // [rows], sum of (value - rounded)^2
 } ck_feedback;
+
 // A run of columns of one group, a multiple of 8 and at most 512 of them.
 typedef struct ck_packed_piece {
   uint32_t columns;
@@ -151,11 +152,14 @@ typedef struct ck_kernels {
   void (*quads_unpack)(const void *words, void *codes, size_t quads, size_t columns);
   void (*quads_pack)(const void *codes, void *words, size_t quads, size_t columns);
 
-  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], elements of
-  // 1, 2 and 4 bytes.
-  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
-  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride);
+  // source [rows][columns], `stride` elements from row to row -> target [columns][rows], `spacing`
+  // elements from row to row, elements of 1, 2 and 4 bytes.
+  void (*transpose_1)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_2)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
+  void (*transpose_4)(const void *source, void *target, size_t rows, size_t columns, size_t stride,
+                      size_t spacing);
 
   // codes [rows][columns], scales and zeros f32 [columns] -> s*(q-z), f32 [rows][columns].
   void (*affine_rows)(const void *codes, const void *scales, const void *zeros, void *values,
@@ -169,6 +173,9 @@ typedef struct ck_kernels {
   // affine_run with an added term: s*q rounded, then +m rounded.
   void (*added_run)(const void *codes, const void *scales, const void *added, void *values,
                     size_t count, size_t group);
+  // added_run, each number rounded once more to bf16 [count].
+  void (*added_run_bf16)(const void *codes, const void *scales, const void *added, void *halves,
+                         size_t count, size_t group);
   // table f32 [entries], 16 or 256; codes are taken modulo entries -> table[q]*s, f32 [count].
   void (*table_run)(const void *codes, const void *table, size_t entries, const void *scales,
                     void *values, size_t count, size_t group);
@@ -198,6 +205,7 @@ typedef struct ck_kernels {
   void (*bf16_to_f32)(const void *source, void *target, size_t count);
   void (*f32_to_f16)(const void *source, void *target, size_t count);   // nearest, ties to even
   void (*f32_to_bf16)(const void *source, void *target, size_t count);  // nearest, ties to even
+  void (*u16_to_f32)(const void *source, void *target, size_t count);
   // table of 4-byte values [256] -> table[byte] [count], bits untouched.
   void (*lookup)(const void *bytes, const void *table, void *target, size_t count);
 
@@ -210,6 +218,8 @@ typedef struct ck_kernels {
   void (*histogram)(const void *bytes, size_t count, uint64_t *bins);  // adds to bins [256]
   // (byte + addend) & mask; source may be target.
   void (*shift)(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+  // (byte + addend) & mask as 16 bits [count].
+  void (*widen)(const void *source, void *target, size_t count, uint16_t addend, uint16_t mask);
   // (byte >> down) & mask, down in 0...7.
   void (*extract)(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
   void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);

@@ -14,6 +14,11 @@ extension Reference {
     bytes.map { ($0 &+ addend) & mask }
   }
 
+  /// (byte + `addend`) & `mask` in 16 bits.
+  public static func widen(_ bytes: [UInt8], adding addend: UInt16, mask: UInt16) -> [UInt16] {
+    bytes.map { (UInt16($0) &+ addend) & mask }
+  }
+
   /// (byte >> `down`) & `mask`.
   public static func extract(_ bytes: [UInt8], down: Int, mask: UInt8) -> [UInt8] {
     bytes.map { $0 >> UInt8(down) & mask }

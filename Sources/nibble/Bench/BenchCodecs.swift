@@ -10,6 +10,9 @@ struct BenchCodecs: ParsableCommand {
   @Option(help: "One layout only.")
   var only: String?
 
+  @Option(help: "One width only.")
+  var bits: Int?
+
   @Option(help: "Outputs of the layer.")
   var rows = 4096
 
@@ -36,7 +39,7 @@ struct BenchCodecs: ParsableCommand {
     var table = Table([.left, .right, .right])
     table.add("layout (\(Processor.Level.best))", "GB/s", "of memcpy")
     for codec in Codecs.writable where only == nil || codec.name == only {
-      for bits in [2, 3, 4, 5, 6, 8] {
+      for bits in [2, 3, 4, 5, 6, 8] where self.bits == nil || bits == self.bits {
         guard let rows = try rows(codec, bits: bits) else { continue }
         try time(rows, into: &table)
       }
@@ -99,9 +102,7 @@ struct BenchCodecs: ParsableCommand {
       },
       Row(name: "\(name) dequantize", bytes: packed + rows * columns * dtype.bits / 8) {
         for band in bands {
-          try workspace.lend(band.count * dtype.bits / 8) {
-            try layer.readRounded(band.rows, as: dtype, into: &$0, workspace)
-          }
+          try layer.readRounded(band.rows, as: dtype, workspace) { _, _ in }
         }
       },
     ]
