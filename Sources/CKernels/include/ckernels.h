@@ -106,6 +106,13 @@ typedef enum ck_activation {
   ck_quick_gelu
 } ck_activation;
 
+// How AWQ rounds a group: codes 0...top, value = scale*(code - zero).
+typedef struct ck_awq_rule {
+  float top, half;    // 2^bits - 1 and 2^(bits-1)
+  int is_symmetric;   // zero = half, scale = the largest magnitude / (half - 1)
+  int rounds_to_f16;  // scales are rounded before codes are chosen
+} ck_awq_rule;
+
 typedef struct ck_kernels {
   const char *name;
 
@@ -320,6 +327,13 @@ typedef struct ck_kernels {
                        float *squares);
   // Rounds a block of columns with error feedback.
   void (*column_feedback)(const ck_feedback *job);
+
+  // values f32 [count], `group` of which share a range, the last group may be shorter: with low and
+  // high their extremes scale = max(high - low, 1e-5)/top and zero = -low/scale, rounded, in 0...top
+  // -> scales and zeros f32 [ceil(count/group)], rounded values f32 and codes u8 [count], either may
+  // be NULL.
+  void (*awq_groups)(const float *values, size_t count, size_t group, const ck_awq_rule *rule,
+                     float *rounded, uint8_t *codes, float *scales, float *zeros);
 } ck_kernels;
 
 // codes u8 [columns], a multiple of 8 -> word `row` of each block of a tile. To each is added `shift`.
