@@ -249,10 +249,12 @@ FAST void round_run(const ck_feedback *job, lanes *block, size_t first, size_t c
     const float *factor = job->factor + i * job->factor_stride;
     const lanes value = block[i];
     const lanes code = code_of(value, scale, zero, all(job->top));
-    const lanes delta = value - scale * (code - zero);
+    const lanes rounded = scale * (code - zero);
+    const lanes delta = value - rounded;
     const lanes error = delta / factor[i];
     *loss += delta * delta / (factor[i] * factor[i]);
-    *squares += delta * delta;
+    const lanes moved = load_some(job->original + i * job->stride + row, wide, 0) - rounded;
+    *squares += moved * moved;
     errors[i - first] = error;
     store_codes(job->codes + i * job->stride + row, code, wide);
     store_some(job->errors + i * job->stride + row, error, wide);

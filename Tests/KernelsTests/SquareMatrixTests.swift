@@ -76,12 +76,12 @@ struct SquareMatrixTests {
   @Test("threads change no bit")
   func threads() throws {
     let (one, many) = (positive(600, threads: 1), positive(600, threads: 3))
-    #expect(one.withBytes(\.array) == many.withBytes(\.array))
+    #expect(one.withBytes { $0.array } == many.withBytes { $0.array })
     #expect(one.factorReversed(threads: 1) && many.factorReversed(threads: 3))
-    #expect(one.withBytes(\.array) == many.withBytes(\.array))
+    #expect(one.withBytes { $0.array } == many.withBytes { $0.array })
     let first = try #require(one.invertedTriangle(threads: 1))
     let second = try #require(many.invertedTriangle(threads: 3))
-    #expect(first.withBytes(\.array) == second.withBytes(\.array))
+    #expect(first.withBytes { $0.array } == second.withBytes { $0.array })
   }
 
   @Test("xᵀ·x and its other triangle", arguments: [3, 257])

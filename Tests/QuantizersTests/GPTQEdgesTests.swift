@@ -49,11 +49,11 @@ struct GPTQEdgesTests {
   @Test("a Hessian that is not positive")
   func notPositive() throws {
     // Once more damping makes it positive, once nothing does.
-    var values: [Float] = [1, 1.2, 0, 0, 1.2, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    var values: [Float] = [1, 1.1, 0, 0, 1.1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
     var settings = GPTQuantizer(UniformGrid(groupSize: nil))
     let climbed = try settings.quantize(weight, hessian(values), name: "layer")
     #expect(climbed.report.fallback == nil)
-    #expect(try #require(climbed.report.damp) > 0.2 && climbed.report.damp ?? 1 < 0.22)
+    #expect(try #require(climbed.report.damp) > 0.09 && climbed.report.damp ?? 1 < 0.12)
     settings.dampAutoIncrement = 0
     let floored = try settings.quantize(weight, hessian(values), name: "layer")
     #expect(floored.report.diagonalFloor != nil && floored.report.fallback == nil)
