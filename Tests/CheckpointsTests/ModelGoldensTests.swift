@@ -37,7 +37,7 @@ import Testing
 
   private func check(_ golden: ModelLogits, _ name: String) throws {
     let checkpoint = try Checkpoint(opening: golden.path)
-    let model = try checkpoint.model(on: ReferenceCompute())
+    let model = try checkpoint.model(on: CPUCompute())
     let difference = try logitDifference(golden, model)
     let text = try Self.text(golden, model, within: difference)
     let native = try nativeDifference(golden, checkpoint)
@@ -90,7 +90,7 @@ import Testing
       parsing: FileSystem.contents(of: golden.path + "/expected.json", limit: 1 << 24),
       at: golden.path)
     let prompt = json["prompt_ids"]?.array?.compactMap(\.int).map(Int32.init) ?? []
-    let model = try checkpoint.model(on: ReferenceCompute(), activations: .config)
+    let model = try checkpoint.model(on: CPUCompute(), activations: .config)
     let logits = try model.logits(
       prompt, model.makeState(capacity: prompt.count), rows: .last)
     let largest = native.reduce(0) { max($0, $1.magnitude) }

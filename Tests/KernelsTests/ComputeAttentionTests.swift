@@ -27,13 +27,17 @@ struct ComputeAttentionTests {
       headSize: size, scale: 0.3)
   }
 
+  /// Scores reach some 30 here, and an f32 of that size is off by up to 1e-6: a weight of the softmax by as
+  /// much of itself for each rounding of its score.
+  private static let bound: Float = 5e-6
+
   @Test("prefill and decode, all ways to share heads", arguments: [(1, 1), (4, 4), (4, 2), (6, 1)])
   func sharing(heads: Int, kvHeads: Int) throws {
     for (tokens, start) in [(1, 0), (1, 40), (5, 0), (17, 3), (33, 0)] {
       for size in [8, 33, 64] {
         let shape = Self.shape(
           tokens: tokens, start: start, heads: heads, kvHeads: kvHeads, size: size)
-        if size != 33 || tokens < 10 { try Self.check(shape, seed: 13).run(within: 2e-6) }
+        if size != 33 || tokens < 10 { try Self.check(shape, seed: 13).run(within: Self.bound) }
       }
     }
   }
@@ -45,7 +49,7 @@ struct ComputeAttentionTests {
         for cap in [nil, 2] as [Float?] {
           var shape = Self.shape(tokens: tokens, start: start)
           (shape.sequences, shape.window, shape.softcap) = (2, window, cap)
-          try Self.check(shape, seed: 14).run(within: 2e-6)
+          try Self.check(shape, seed: 14).run(within: Self.bound)
         }
       }
     }
@@ -56,7 +60,7 @@ struct ComputeAttentionTests {
     for (tokens, start) in [(1, 600), (20, 500), (140, 130)] {
       var shape = Self.shape(tokens: tokens, start: start, heads: 2, kvHeads: 1, size: 8)
       shape.window = window
-      try Self.check(shape, seed: 15).run(within: 2e-6, on: [.best])
+      try Self.check(shape, seed: 15).run(within: Self.bound, on: [.best])
     }
   }
 

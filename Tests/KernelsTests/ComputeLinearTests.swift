@@ -47,7 +47,9 @@ struct ComputeLinearTests {
     for isPermuted in [false, true] {
       let source = DrawnSource(
         rows: 70, columns: 96, bits: bits, group: 32, isPermuted: isPermuted, from: &random)
-      for tokens in [1, 9] { try Self.check(source, tokens: tokens, from: &random).run(within: 3e-6) }
+      for tokens in [1, 9] {
+        try Self.check(source, tokens: tokens, from: &random).run(within: 3e-6)
+      }
     }
   }
 

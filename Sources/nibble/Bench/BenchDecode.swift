@@ -44,6 +44,10 @@ struct BenchDecode: ParsableCommand {
   @Option(help: "Counted runs of each side.")
   var runs = 7
 
+  @Flag(
+    help: "Count processor time, shared out to the threads: for machines that are busy otherwise.")
+  var cpuTime = false
+
   /// Rows and columns of one layer's matrices.
   private var shapes: [(Int, Int)] {
     [
@@ -59,7 +63,10 @@ struct BenchDecode: ParsableCommand {
       { packed.read() }, { packed.multiply(usesInt8: false) }, { packed.multiply(usesInt8: true) },
     ]
     if let dense { bodies.append { try dense.multiply() } }
-    let seconds = try Stopwatch.alternate(runs: runs, bodies)
+    let share = cpuTime ? Double(threads) : 1
+    let seconds = try Stopwatch.alternate(
+      runs: runs, clock: cpuTime ? .process : .wall, bodies
+    ).map { $0.map { $0 / share } }
     var table = Table([.left, .right, .right, .right, .right])
     table.add("\(tokens) token(s), \(threads) threads", "bytes", "ms", "GB/s", "of reading")
     let names = ["reading", "f32 activations", "8-bit activations"]
@@ -95,11 +102,8 @@ struct BenchDecode: ParsableCommand {
     return layered + (vocab > 0 ? [(vocab, hidden)] : [])
   }
 
-  /// Bytes of outputs of any of the matrices.
-  fileprivate var outputByteCount: Int { tokens * max(hidden, ffn, vocab) * 4 }
-
-  /// Random inputs of any of the matrices.
-  fileprivate func inputs() -> AlignedBytes {
+  /// Random tokens wide enough for any of the matrices.
+  fileprivate func drawnInput() -> AlignedBytes {
     var random = RandomBytes()
     var input = AlignedBytes(count: tokens * max(hidden, ffn) * 4)
     input.withMutableBytes(count: input.count) { bytes in
@@ -109,6 +113,9 @@ struct BenchDecode: ParsableCommand {
     }
     return input
   }
+
+  /// f32 outputs of the largest of the matrices.
+  fileprivate var outputCount: Int { tokens * max(hidden, ffn, vocab) }
 }
 
 /// Packed matrices of a model.
@@ -128,8 +135,8 @@ private final class PackedStack {
         offset: bench.nf4 ? .none : .integer)
       return try PackedMatrix(DrawnWeights(rows, columns, form), threads: bench.threads)
     }
-    input = bench.inputs()
-    output = AlignedBytes(count: bench.outputByteCount)
+    input = bench.drawnInput()
+    output = AlignedBytes(count: bench.outputCount * 4)
   }
 
   var byteCount: Int { matrices.reduce(0) { $0 + $1.byteCount } }
@@ -140,12 +147,12 @@ private final class PackedStack {
 
   func multiply(usesInt8: Bool) {
     for matrix in matrices {
-      let group = usesInt8 && bench.int8Group > 0 ? bench.int8Group : nil
-      output.withMutableBytes(count: bench.tokens * matrix.rows * 4) { target in
-        input.withBytes {
+      input.withBytes { input in
+        output.withMutableBytes(count: bench.tokens * matrix.rows * 4) { output in
           matrix.multiply(
-            $0.part(0..<bench.tokens * matrix.columns * 4), tokens: bench.tokens,
-            int8Group: group, usesInt8: usesInt8, into: &target, threads: bench.threads)
+            input.part(0..<bench.tokens * matrix.columns * 4), tokens: bench.tokens,
+            int8Group: bench.int8Group > 0 ? bench.int8Group : nil, usesInt8: usesInt8,
+            into: &output, threads: bench.threads)
         }
       }
     }
@@ -167,10 +174,10 @@ private final class DenseStack {
     weights = try bench.matrices(layers: bench.denseLayers).map { rows, columns in
       try compute.load(DrawnWeights(rows, columns, nil), activations: .float)
     }
-    let values = bench.inputs()
-    input = compute.makeBuffer(values.count / 4)
-    output = compute.makeBuffer(bench.outputByteCount / 4)
-    compute.write(values.bytes, to: input, at: 0)
+    let drawn = bench.drawnInput()
+    input = compute.makeBuffer(drawn.count / 4)
+    output = compute.makeBuffer(bench.outputCount)
+    compute.write(drawn.bytes, to: input, at: 0)
   }
 
   var byteCount: Int { weights.reduce(0) { $0 + $1.byteCount } }

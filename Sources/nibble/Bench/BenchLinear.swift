@@ -104,7 +104,7 @@ struct BenchLinear: ParsableCommand {
 }
 
 /// OpenBLAS' product of dense f32 matrices, a run of rows for each core.
-private final class Sgemm: Sendable {
+private struct Sgemm: Sendable {
   let rows: Int
   let columns: Int
   let tokens: Int
@@ -135,7 +135,7 @@ private final class Sgemm: Sendable {
 }
 
 /// Every byte of a block read once, in parts, by all cores.
-private final class HeldRead: Sendable {
+private struct HeldRead: Sendable {
   let byteCount: Int
   private let values: [Float]
 
