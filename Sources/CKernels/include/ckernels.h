@@ -69,7 +69,8 @@ enum { ck_packed_rows = 32, ck_packed_tokens = 8 };
 // eight columns: byte j of a word has column j in its low half and column 4 + j in its high half. Of
 // 8 bits the blocks are of four columns, a byte each. Pieces follow each other without gaps.
 //
-// The value v of a code q is table[q] (4 bits alone) or, without a table, q - base.
+// The value v of a code q is table[q] (4 bits alone) or, without a table, q - base, where f32 products
+// take 8 (of 8 bits: 128) for base.
 typedef struct ck_packed_tile {
   const void *codes;
   unsigned bits;
