@@ -54,6 +54,10 @@ struct DampingLadder {
     return best
   }
 
+  private var precision: SquareMatrix.Precision {
+    settings.factorPrecision ?? (matrix.count <= 2048 ? .double : matrix.precision)
+  }
+
   /// The parts to be tried, each the last one plus the increment.
   private var damps: [Double] {
     var damps = [settings.dampPercent]
@@ -71,7 +75,7 @@ struct DampingLadder {
     let mean = Float(now.reduce(0) { $0 + Double($1) } / Double(now.count))
     let added = Float(damp) * mean
     let root = matrix.ordered(
-      by: order, precision: settings.factorPrecision, threads: threads)
+      by: order, precision: precision, threads: threads)
     root.setDiagonal(now.map { $0 + added })
     guard root.factorReversed(threads: threads),
       let factor = root.invertedTriangle(threads: threads)

@@ -55,7 +55,7 @@ struct BenchGPTQ: ParsableCommand {
     }
   }
 
-  /// Every thread multiplies matrices of its own; a triangle of the same size is inverted by one.
+  /// Every thread multiplies matrices of its own.
   private func blasSteps() -> [Step] {
     let side = 1024
     let (a, threads) = (drawn(side * side, seed: 3), threads)
@@ -78,6 +78,7 @@ struct BenchGPTQ: ParsableCommand {
     let hessian = try sum.finish()
     var settings = GPTQuantizer(UniformGrid(groupSize: groupSize))
     settings.reportsOutputError = false
+    settings.factorPrecision = .double
     var single = settings
     single.factorPrecision = .single
     var reporting = settings
