@@ -71,7 +71,7 @@ import Testing
     for format in formats {
       let other = try Checkpoint(opening: folder.path("out/\(format)"))
       #expect(other.findings.isEmpty, "\(other.findings.map(\.failure))")
-      #expect(try CheckpointComparison(first, other, threads: 2).isEqual, "\(format)")
+      #expect(try CheckpointComparison(first, other).isEqual, "\(format)")
     }
     let meta = first.config.model?.object["quantization_config"]?["meta"]
     #expect(meta?["damp_percent"]?.double == 0.05)

@@ -40,7 +40,7 @@ import Testing
     for format in formats {
       let other = try Checkpoint(opening: folder.path("out/\(format)"))
       #expect(other.findings.isEmpty, "\(other.findings.map(\.failure))")
-      let compared = try CheckpointComparison(first, other, threads: 2)
+      let compared = try CheckpointComparison(first, other)
       #expect(compared.isEqual, "\(format)")
     }
     #expect(try FileSystem.names(in: folder.path) == ["in", "out"])
