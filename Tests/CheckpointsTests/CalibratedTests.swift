@@ -131,7 +131,7 @@ import Testing
     for (index, change) in changes.enumerated() {
       let report = try Self.plan(source, ["gptq_v2"], change).run(to: folder.path("\(index)"))
       #expect(report.layers.allSatisfy { $0.report.fallback == nil })
-      #expect(report.outputs[0].layers.allSatisfy(\.isEqual))
+      #expect(report.outputs[0].layers.allSatisfy { $0.isEqual })
     }
   }
 
