@@ -8,10 +8,13 @@ import Testing
 /// Every full-sized checkpoint whose model is known, beside its peer's logits, text and native run, where
 /// `NIBBLE_GOLDENS` names their folder.
 ///
-/// The expected logits are those of transformers in f32 with the weights dequantized by the peer. Dense
-/// checkpoints agree within 2e-4. So do packed ones, except where the peer dequantizes in a 16-bit type
-/// (none of these); `native_logits_prompt_last` is the peer's own run in its 16-bit type, which
-/// differs by 1e-2 of the largest logit.
+/// The expected logits are those of transformers in f32 with the weights that the peer dequantized. They agree
+/// within 2e-4, with two exceptions that lie in the goldens: AutoAWQ's were computed with norms that the file
+/// holds rounded to F16 (2e-3; transformers on the file itself is as far from them), and NVFP4's with weights
+/// that the peer rounded to BF16 (2e-2).
+///
+/// `native_logits_prompt_last` is the peer's own run in its 16-bit type; with the activations of the config it
+/// lies within 1e-2 of the largest logit.
 @Suite struct ModelGoldensTests {
   @Test func logitsAndTextAreThePeers() throws {
     guard let root = Fixtures.goldens else {
@@ -37,21 +40,31 @@ import Testing
 
   private func check(_ golden: ModelLogits, _ name: String) throws {
     let checkpoint = try Checkpoint(opening: golden.path)
+    let json = try golden.facts()
     let model = try checkpoint.model(on: CPUCompute())
     let difference = try logitDifference(golden, model)
-    let text = try Self.text(golden, model, within: difference)
-    let native = try nativeDifference(golden, checkpoint)
-    #expect(difference < 2e-4, "\(name)")
+    let text = try Self.text(json, model, within: difference)
+    let native = try nativeDifference(golden, json, checkpoint, .config)
+    #expect(difference < Self.tolerance(json, checkpoint), "\(name)")
     #expect(text == nil, "\(name): \(text ?? "")")
     #expect(native ?? 0 < 1e-2, "\(name)")
-    print("\(name) | \(difference) | \(text ?? "32 tokens equal") | \(native.map { "\($0)" } ?? "–")")
+    let float = try nativeDifference(golden, json, checkpoint, .float)
+    let figures = [native, float].map { $0.map { "\($0)" } ?? "–" }.joined(separator: " | ")
+    print("\(name) | \(difference) | \(text ?? "32 tokens equal") | \(figures)")
+  }
+
+  private static func tolerance(_ json: JSON, _ checkpoint: Checkpoint) -> Float {
+    if json["extra"]?["packed_scales"]?.string == "float16" { return 2e-3 }
+    return checkpoint.layers.contains { $0.layout == "nvfp4" } ? 2e-2 : 2e-4
   }
 
   private func logitDifference(_ golden: ModelLogits, _ model: CausalModel) throws -> Float {
     let ids = try golden.integers("input_ids")
     let logits = try model.logits(ids, model.makeState(capacity: ids.count))
     let width = model.vocabularySize
-    let rows = try golden.integers("logit_positions").flatMap {
+    var positions = try golden.integers("logit_positions")
+    if positions.isEmpty { positions = ids.indices.map(Int32.init) }
+    let rows = positions.flatMap {
       logits[Int($0) * width..<(Int($0) + 1) * width]
     }
     return try ModelLogits.difference(rows, golden.floats("logits"))
@@ -60,11 +73,8 @@ import Testing
   /// What differs in 32 greedy tokens, until one whose two best logits are nearer to each other than the
   /// error; nil where nothing does.
   private static func text(
-    _ golden: ModelLogits, _ model: CausalModel, within error: Float
+    _ json: JSON, _ model: CausalModel, within error: Float
   ) throws -> String? {
-    let json = try JSON(
-      parsing: FileSystem.contents(of: golden.path + "/expected.json", limit: 1 << 24),
-      at: golden.path)
     let prompt = json["prompt_ids"]?.array?.compactMap(\.int).map(Int32.init) ?? []
     let expected = json["generated_ids"]?.array?.compactMap(\.int) ?? []
     let gaps = json["greedy_gaps"]?.array?.compactMap(\.double) ?? []
@@ -82,18 +92,25 @@ import Testing
     return nil
   }
 
-  /// Of the peer's own run, in parts of its largest logit; nil where there is none.
-  private func nativeDifference(_ golden: ModelLogits, _ checkpoint: Checkpoint) throws -> Float? {
+  /// From the peer's own run, in parts of its largest logit; nil where there is none.
+  private func nativeDifference(
+    _ golden: ModelLogits, _ json: JSON, _ checkpoint: Checkpoint, _ activations: ActivationChoice
+  ) throws -> Float? {
     let native = try golden.floats("part:native_logits_prompt_last")
     guard !native.isEmpty else { return nil }
-    let json = try JSON(
-      parsing: FileSystem.contents(of: golden.path + "/expected.json", limit: 1 << 24),
-      at: golden.path)
     let prompt = json["prompt_ids"]?.array?.compactMap(\.int).map(Int32.init) ?? []
-    let model = try checkpoint.model(on: CPUCompute(), activations: .config)
+    let model = try checkpoint.model(on: CPUCompute(), activations: activations)
     let logits = try model.logits(
       prompt, model.makeState(capacity: prompt.count), rows: .last)
     let largest = native.reduce(0) { max($0, $1.magnitude) }
     return ModelLogits.difference(logits, native) / largest
+  }
+}
+
+extension ModelLogits {
+  /// What `expected.json` says of the golden.
+  fileprivate func facts() throws -> JSON {
+    try JSON(
+      parsing: FileSystem.contents(of: path + "/expected.json", limit: 1 << 24), at: path)
   }
 }
