@@ -67,6 +67,8 @@ let package = Package(
     tests("Models", also: ["TensorCore", "Kernels"]),
     tests("Quantizers", also: ["TensorCore", "Kernels", "Containers"]),
     tests("Codecs", also: ["TensorCore", "Kernels", "Containers"]),
-    tests("Checkpoints", also: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers"]),
+    tests(
+      "Checkpoints",
+      also: ["TensorCore", "Kernels", "Containers", "Codecs", "Quantizers", "Models"]),
   ]
 )

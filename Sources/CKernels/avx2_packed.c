@@ -50,6 +50,19 @@ HOT __m256 value_of(__m256i moved, int bits, int is_table, values values) {
   return _mm256_cvtepi32_ps(_mm256_sub_epi32(code, values.base));
 }
 
+// Codes without a table in two's complement, with 0 for the middle of their range.
+HOT __m256i centred(const void *codes, int bits, int is_table) {
+  const __m256i words = load(codes);
+  return is_table ? words : _mm256_xor_si256(words, bytes_of(bits == 4 ? 0x88 : 0x80));
+}
+
+// The value of byte `place` of centred words (of 4 bits, of its lower half).
+HOT __m256 centred_value(__m256i words, int place, int bits, int is_table, values values) {
+  if (is_table) return value_of(_mm256_srli_epi32(words, place * 8), bits, 1, values);
+  const __m256i up = _mm256_slli_epi32(words, 32 - bits - place * 8);
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(up, 32 - bits));
+}
+
 HOT void finish(const ck_packed_tile *tile, size_t parameter, __m256 products, float sum,
                 float *sums) {
   const __m256 all = _mm256_set1_ps(sum);
@@ -84,13 +97,13 @@ HOT void dot_piece(const ck_packed_tile *tile, const ck_packed_input *input, siz
     if (bits == 8) fetch(codes + block);
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
-      const __m256i words = load(codes + v * 32);
-      const __m256i more =
-          bits == 8 ? load(codes + block + v * 32) : _mm256_srli_epi32(words, 4);
+      const __m256i words = centred(codes + v * 32, bits, is_table);
+      const __m256i more = bits == 8 ? centred(codes + block + v * 32, 8, 0)
+                                     : _mm256_srli_epi32(words, 4);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; i++) {
-        const __m256 low = value_of(_mm256_srli_epi32(words, i * 8), bits, is_table, values);
-        const __m256 high = value_of(_mm256_srli_epi32(more, i * 8), bits, is_table, values);
+        const __m256 low = centred_value(words, i, bits, is_table, values);
+        const __m256 high = centred_value(more, i, bits, is_table, values);
 #pragma GCC unroll 2
         for (int t = 0; t < tokens; t++) {
           const float *x = inputs + (size_t)t * stride + i;

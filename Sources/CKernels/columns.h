@@ -241,7 +241,7 @@ enum { feedback_run = 8 };
 // Columns `first` ... first+count of a block: each is rounded, and its error moved on to the later
 // ones of the run.
 FAST void round_run(const ck_feedback *job, lanes *block, size_t first, size_t count, size_t row,
-                    size_t wide, lanes *errors, lanes *loss, lanes *squares) {
+                    size_t wide, lanes *errors, lanes *seen, lanes *loss, lanes *squares) {
   for (size_t i = first; i < first + count; i++) {
     const size_t group = job->groups[i] * job->parameter_stride + row;
     const lanes scale = load_some(job->scales + group, wide, 1);
@@ -249,18 +249,21 @@ FAST void round_run(const ck_feedback *job, lanes *block, size_t first, size_t c
     const float *factor = job->factor + i * job->factor_stride;
     const lanes value = block[i];
     const lanes code = code_of(value, scale, zero, all(job->top));
-    const lanes delta = value - scale * (code - zero);
+    const lanes rounded = scale * (code - zero);
+    const lanes delta = value - rounded;
     const lanes error = delta / factor[i];
     *loss += delta * delta / (factor[i] * factor[i]);
-    *squares += delta * delta;
+    const lanes moved = load_some(job->original + i * job->stride + row, wide, 0) - rounded;
+    *squares += moved * moved;
     errors[i - first] = error;
     store_codes(job->codes + i * job->stride + row, code, wide);
     store_some(job->errors + i * job->stride + row, error, wide);
     for (size_t j = i + 1; j < first + count; j++) block[j] -= error * factor[j];
     if (job->drift) {
       const float *drift = job->drift + i * job->factor_stride;
+      seen[i - first] = value;
       store_some(job->seen + i * job->stride + row, value, wide);
-      for (size_t j = i + 1; j < job->columns; j++) block[j] += value * drift[j];
+      for (size_t j = i + 1; j < first + count; j++) block[j] += value * drift[j];
     }
   }
 }
@@ -279,8 +282,24 @@ FAST void move_on(const ck_feedback *job, lanes *block, size_t first, const lane
   }
 }
 
+// The same with what the columns' own values add.
+FAST void drift_on(const ck_feedback *job, lanes *block, size_t first, const lanes *errors,
+                   const lanes *seen) {
+  const float *factor = job->factor + first * job->factor_stride;
+  const float *drift = job->drift + first * job->factor_stride;
+  const size_t stride = job->factor_stride;
+  for (size_t j = first + feedback_run; j < job->columns; j++) {
+    lanes value = block[j];
+    for (int i = 0; i < feedback_run; i++) {
+      value -= errors[i] * factor[(size_t)i * stride + j];
+      value += seen[i] * drift[(size_t)i * stride + j];
+    }
+    block[j] = value;
+  }
+}
+
 TARGET static void column_feedback(const ck_feedback *job) {
-  lanes block[ck_feedback_columns], errors[feedback_run];
+  lanes block[ck_feedback_columns], errors[feedback_run], seen[feedback_run];
   for (size_t row = 0; row < job->rows; row += LANES) {
     const size_t wide = smaller(LANES, job->rows - row);
     for (size_t i = 0; i < job->columns; i++) {
@@ -289,8 +308,13 @@ TARGET static void column_feedback(const ck_feedback *job) {
     lanes loss = all(0), squares = all(0);
     for (size_t first = 0; first < job->columns; first += feedback_run) {
       const size_t count = smaller(feedback_run, job->columns - first);
-      round_run(job, block, first, count, row, wide, errors, &loss, &squares);
-      if (first + count < job->columns) move_on(job, block, first, errors);
+      round_run(job, block, first, count, row, wide, errors, seen, &loss, &squares);
+      if (first + count == job->columns) break;
+      if (job->drift) {
+        drift_on(job, block, first, errors, seen);
+      } else {
+        move_on(job, block, first, errors);
+      }
     }
     store_some(job->loss + row, loss, wide);
     store_some(job->squares + row, squares, wide);

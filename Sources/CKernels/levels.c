@@ -23,6 +23,7 @@ static void fill_plain(ck_kernels *table) {
   ck_fill_plain_planes(table);
   ck_fill_plain_columns(table);
   ck_fill_plain_packed(table);
+  ck_fill_plain_awq(table);
 }
 
 #if defined(__x86_64__)
@@ -39,6 +40,7 @@ static void fill_avx2(ck_kernels *table) {
   ck_fill_avx2_quantiles(table);
   ck_fill_avx2_planes(table);
   ck_fill_avx2_columns(table);
+  ck_fill_avx2_awq(table);
   // Some processors with AVX2 are older than these instructions.
   if (__builtin_cpu_supports("sha")) ck_fill_sha_sha256(table);
   if (__builtin_cpu_supports("fma")) ck_fill_avx2_packed(table);
@@ -65,6 +67,7 @@ static void fill_avx512(ck_kernels *table) {
   ck_fill_avx512_bytes(table);
   ck_fill_avx512_floats(table);
   ck_fill_avx512_columns(table);
+  ck_fill_avx512_awq(table);
   ck_fill_avx512_compute(table);
   // Some processors with AVX-512 are older than these instructions.
   if (__builtin_cpu_supports("avx512bf16")) ck_fill_avx512bf16_floats(table);

@@ -50,6 +50,22 @@ struct ValueMatrix: Sendable {
       isTransposed: false)
   }
 
+  /// A dense matrix, or one of `[count][…][…]`, outputs first or turned; nil where it has another rank or no
+  /// floats.
+  init?(_ tensor: Tensor, slice: (index: Int, count: Int)?, isTransposed: Bool) {
+    var sizes = tensor.shape.dimensions
+    if let slice {
+      guard sizes.count == 3, sizes[0] == slice.count else { return nil }
+      sizes.removeFirst()
+    }
+    guard sizes.count == 2 else { return nil }
+    if isTransposed { sizes.swapAt(0, 1) }
+    let size = slice.map { tensor.byteCount / max($0.count, 1) } ?? 0
+    self.init(
+      tensor, rows: sizes[0], columns: sizes[1], start: (slice?.index ?? 0) * size,
+      isTransposed: isTransposed)
+  }
+
   private init?(_ tensor: Tensor, rows: Int, columns: Int, start: Int, isTransposed: Bool) {
     guard FloatConversion.readable.contains(tensor.dtype) else { return nil }
     self.rows = rows

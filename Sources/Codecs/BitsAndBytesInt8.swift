@@ -4,7 +4,7 @@ public import TensorCore
 /// The weights of LLM.int8() (`Formats/bitsandbytes.md`, BNB-20 to BNB-24): signed bytes and the
 /// maximum of each row.
 public struct BitsAndBytesInt8: Codec {
-  static let layout = "bnb-int8"
+  public static let layout = "bnb-int8"
   public let name = BitsAndBytesInt8.layout
   public let configRule = "BNB-32"
   public let scaleRule = "BNB-12"

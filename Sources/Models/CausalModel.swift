@@ -44,6 +44,7 @@ public final class CausalModel: Sendable {
     self.compute = compute
     self.loader = loader
     ends = try ModelEnds(blueprint, from: loader)
+    if !keepsBlocks { try blueprint.blocks.forEach(loader.checkVectors) }
     blocks =
       keepsBlocks
       ? try blueprint.blocks.map { try DecoderBlock($0, blueprint.ropes, from: loader) } : nil
@@ -63,17 +64,20 @@ public final class CausalModel: Sendable {
         .usage, at: loader.provider.path, "the count of sequences or positions",
         expected: "at least 1", found: "\(sequences) and \(capacity)")
     }
-    if let maximumPositions, capacity > maximumPositions {
-      throw Failure(
-        .usage, at: loader.provider.path, "the context is longer than the model allows",
-        expected: "at most \(maximumPositions) tokens", found: "\(capacity)")
-    }
+    try checkLength(capacity)
     guard sequences.multiplied(by: capacity)?.multiplied(by: 1 << 30) != nil else {
       throw Failure(
         .usage, at: loader.provider.path, "the context is too long", expected: "less",
         found: "\(sequences) × \(capacity) tokens")
     }
     return try ModelState(blueprint, sequences: sequences, capacity: capacity, compute)
+  }
+
+  func checkLength(_ tokens: Int) throws {
+    guard let maximumPositions, tokens > maximumPositions else { return }
+    throw Failure(
+      .usage, at: loader.provider.path, "the context is longer than the model allows",
+      expected: "at most \(maximumPositions) tokens", found: "\(tokens)")
   }
 
   /// Bytes of weights that the products of one token read; of a model with experts all of them.

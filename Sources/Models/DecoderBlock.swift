@@ -14,6 +14,12 @@ public final class DecoderBlock: Sendable {
     weights = try BlockWeights(plan, from: loader)
   }
 
+  /// `block` with other weights.
+  init(_ block: DecoderBlock, _ weights: BlockWeights) {
+    (plan, ropes, loader) = (block.plan, block.ropes, block.loader)
+    self.weights = weights
+  }
+
   func pass(_ passage: Passage, _ pool: BufferPool) -> BlockPass {
     BlockPass(
       plan: plan, weights: weights, compute: loader.compute, passage: passage, pool: pool)

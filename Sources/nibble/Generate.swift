@@ -56,7 +56,7 @@ struct Generate: ParsableCommand {
     let tokenizer = try prompt.tokenizer(of: model, isNeeded: !ids)
     let input = try prompt.ids(model: model, tokenizer)
     let stops = noEOSStop ? [] : try StopTokens.ids(ofFolder: ModelRun.folder(model))
-    let loaded = try ModelRun(model, running)
+    let loaded = try ModelRun.open(model, running)
     var stream = tokenizer.map { TextStream($0) }
     var count = 0
     let result = try Generation(
@@ -87,12 +87,12 @@ struct Generate: ParsableCommand {
     Terminal.print(JSON.object(object).text())
   }
 
-  private func speed(_ result: Generation, _ model: ModelRun) -> String {
+  private func speed(_ result: Generation, _ model: CausalModel) -> String {
     let reading =
       "\(Words.plural(result.promptTokens, "token")) read in "
       + "\(Words.fixed(result.promptSeconds, 2)) s"
     guard let rate = result.tokensPerSecond else { return reading }
-    let bytes = Words.rate(model.bytesPerToken * result.decodedTokens, result.seconds)
+    let bytes = Words.rate(model.weightBytes * result.decodedTokens, result.seconds)
     return "\(reading), then \(Words.fixed(rate, 1)) tokens/s, \(bytes) of weights"
   }
 }
@@ -126,6 +126,9 @@ struct PromptArguments: ParsableArguments {
   @Flag(help: "Add no special tokens to the text.")
   var noSpecialTokens = false
 
+  @Option(help: "A tokenizer.json, or a folder with one, in place of the model's.")
+  var tokenizer: String?
+
   func check() throws {
     let given = [prompt, promptFile, inputIds].compactMap(\.self).count
     guard given == 1 else {
@@ -144,7 +147,7 @@ struct PromptArguments: ParsableArguments {
 
   /// The model's tokenizer; nil where there is none and neither input nor output needs it.
   func tokenizer(of model: String, isNeeded: Bool) throws -> Tokenizer? {
-    let path = try Tokenize.tokenizerPath(of: ModelRun.folder(model))
+    let path = try Tokenize.tokenizerPath(of: tokenizer ?? ModelRun.folder(model))
     guard isNeeded || inputIds == nil || FileSystem.kind(of: path) == .file else { return nil }
     return try Tokenizer(path: path)
   }

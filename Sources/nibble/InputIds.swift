@@ -9,6 +9,10 @@ enum InputIds {
     guard !isList || FileSystem.kind(of: argument) == .file else {
       return try parse(Array(argument.utf8), at: "--input-ids")
     }
+    guard FileSystem.kind(of: argument) != nil else {
+      throw Failure(
+        .usage, at: "--input-ids", "neither token ids nor a file", found: argument)
+    }
     return try parse(
       FileSystem.contents(of: argument, limit: Tokenizer.mostTextBytes), at: argument)
   }

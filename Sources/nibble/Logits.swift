@@ -33,7 +33,7 @@ struct Logits: ParsableCommand {
 
   func run() throws {
     let ids = try InputIds.ids(inputIds)
-    let loaded = try ModelRun(model, running)
+    let loaded = try ModelRun.open(model, running)
     let line = ProgressLine()
     try LogitsFile.write(output, of: loaded, ids: ids, force: force, sync: !noSync) {
       line.update("running", $0, $1)

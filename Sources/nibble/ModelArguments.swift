@@ -3,16 +3,11 @@ import Checkpoints
 
 /// What every verb that runs a model asks for.
 struct ModelArguments: ParsableArguments {
-  /// What the activations of quantized layers are.
-  enum Activations: String, CaseIterable, ExpressibleByArgument {
-    case float, config
-  }
-
   @Option(
     help: ArgumentHelp(
-      "float: dequantized weights, float activations; config: as the checkpoint's own config says.")
-  )
-  var activations = Activations.float
+      "Inputs of quantized layers: float, with weights dequantized; config, as the checkpoint says; "
+        + "int8, faster and less exact."))
+  var activations = ActivationChoice.float
 
   @Flag(help: "Run in plain Swift with a stated order of sums: slow, to check against.")
   var reference = false

@@ -31,6 +31,9 @@ struct PerplexityVerb: ParsableCommand {
   @Flag(help: "Add no special tokens to the text.")
   var noSpecialTokens = false
 
+  @Option(help: "A tokenizer.json, or a folder with one, in place of the model's.")
+  var tokenizer: String?
+
   @Option(help: "Save the logits in this file, 16 bits each.")
   var saveLogits: String?
 
@@ -57,7 +60,8 @@ struct PerplexityVerb: ParsableCommand {
   }
 
   func run() throws {
-    let tokenizer = try Tokenizer(path: Tokenize.tokenizerPath(of: ModelRun.folder(model)))
+    let path = try Tokenize.tokenizerPath(of: tokenizer ?? ModelRun.folder(model))
+    let tokenizer = try Tokenizer(path: path)
     let bytes = try FileSystem.contents(of: text, limit: Tokenizer.mostTextBytes)
     let ids = try tokenizer.encode(bytes: bytes, addsSpecialTokens: !noSpecialTokens)
     var options = PerplexityOptions()
@@ -67,7 +71,7 @@ struct PerplexityVerb: ParsableCommand {
     options.threads = running.threads
     options.savesTo = saveLogits
     options.force = force
-    let loaded = try ModelRun(model, running)
+    let loaded = try ModelRun.open(model, running)
     let line = RunningValue()
     let result = try Perplexity(of: loaded, ids: ids, against: try other(), options) {
       line.update($0)
@@ -82,7 +86,7 @@ struct PerplexityVerb: ParsableCommand {
     {
       return .file(against)
     }
-    return .model(try ModelRun(against, running))
+    return .model(try ModelRun.open(against, running))
   }
 
   private static func text(_ result: Perplexity) -> String {

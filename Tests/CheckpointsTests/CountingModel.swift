@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 
 /// A model whose logits are small numbers made of the tokens it has read: what it says of a token hangs
 /// on all before it, and nothing else.
@@ -26,7 +27,7 @@ struct CountingModel: TokenModel {
       states = [Int](repeating: model.salt, count: sequences)
     }
 
-    func read(_ ids: [Int32], _ wanted: WantedLogits) throws -> [Float] {
+    func read(_ ids: [Int32], _ wanted: LogitRows) throws -> [Float] {
       let tokens = ids.count / states.count
       read += tokens
       guard read <= capacity else { throw Failure(.internal, at: "test", "capacity") }

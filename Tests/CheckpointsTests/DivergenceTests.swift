@@ -14,8 +14,8 @@ import Testing
     Float((row * 31 + id * 17 + row * id) % 23) / 4 - 2 + Float((row * 13 + id * 29) % 19) / 16
   }
 
-  private static func logits(_ value: (Int, Int) -> Float) -> LogitRows {
-    LogitRows(
+  private static func logits(_ value: (Int, Int) -> Float) -> LogitBlock {
+    LogitBlock(
       (0..<rows).flatMap { row in (0..<vocabulary).map { value(row, $0) } },
       vocabularySize: vocabulary)
   }
@@ -86,7 +86,7 @@ import Testing
   }
 
   @Test func brokenLogits() throws {
-    let rows = LogitRows([0, .nan, 1, -.infinity, 0, 1], vocabularySize: 3)
+    let rows = LogitBlock([0, .nan, 1, -.infinity, 0, 1], vocabularySize: 3)
     let scores = TokenScore.scores(rows, base: nil, targets: [0, 0], threads: 1)
     #expect(scores[0].loss.isNaN)
     #expect(scores[1].loss == .infinity)

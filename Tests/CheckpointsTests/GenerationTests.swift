@@ -84,4 +84,21 @@ import Testing
     }
     #expect(try FileSystem.names(in: folder.path) == ["logits.safetensors"])
   }
+
+  /// Greedy tokens of a GPTQ checkpoint as transformers gives them with GPTQModel's weights.
+  @Test func tokensOfThePeer() throws {
+    let prompt: [UInt32] = [
+      406, 1112, 2779, 789, 1504, 13, 1836, 948, 594, 13, 13, 607, 1088, 846, 431, 323, 939,
+      296, 1265, 796, 267, 2559, 302, 13, 3162, 1504, 331, 905, 302, 4031, 1685, 296,
+    ]
+    let expected: [UInt32] = [
+      267, 788, 420, 4024, 13, 13, 607, 318, 1095, 4035, 291, 261, 318, 1095, 4035, 827, 4024,
+      13, 13, 607, 318, 1095, 4035, 291, 261, 318, 1095, 4035, 827, 4024, 13, 13,
+    ]
+    let model = try Checkpoint(opening: Fixtures.path("demo-model")).model(
+      on: CPUCompute(threads: 2))
+    let result = try Generation(model, prompt: prompt, limit: 32) { _ in true }
+    #expect(result.ids == expected)
+    #expect(result.promptTokens == 32 && result.decodedTokens == 31)
+  }
 }

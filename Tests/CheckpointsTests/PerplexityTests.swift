@@ -22,7 +22,7 @@ import Testing
     for window in 0..<windows.count {
       let range = windows[window]
       let context = try model.makeContext(sequences: 1, capacity: range.count)
-      let rows = LogitRows(
+      let rows = LogitBlock(
         try context.read(ids[range].map(Int32.init), .all), vocabularySize: model.vocabularySize)
       let scores = TokenScore.scores(
         rows, base: nil, targets: Array(ids[range].dropFirst()) + [0], threads: 1)
@@ -41,7 +41,7 @@ import Testing
     #expect(result.estimate.tokens == result.windows.targetCount)
     // One row at a time, and three.
     for bytes in [1, 29 * 4 * 3, 29 * 4 * 40] {
-      let stream = try ModelLogits(model, ids: ids, windows: result.windows, mostBytes: bytes)
+      let stream = try WindowLogits(model, ids: ids, windows: result.windows, mostBytes: bytes)
       let parts = try Perplexity(
         of: stream, base: nil, ids: ids, windows: result.windows, writer: nil, threads: 1
       ) { _ in }

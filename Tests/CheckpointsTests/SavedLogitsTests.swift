@@ -7,17 +7,17 @@ import Testing
   private static let vocabulary = 50
   private static let ids = (0..<40).map { UInt32($0 * 11 % vocabulary) }
 
-  private static func rows(_ count: Int) -> LogitRows {
+  private static func rows(_ count: Int) -> LogitBlock {
     var values = (0..<count * vocabulary).map { Float(($0 * 7919) % 1009) / 31 - 16 }
     values[3] = -.infinity
     for index in vocabulary..<2 * vocabulary { values[index] = 5 }
-    return LogitRows(values, vocabularySize: vocabulary)
+    return LogitBlock(values, vocabularySize: vocabulary)
   }
 
-  private static func write(_ path: String, _ windows: TextWindows) throws -> LogitRows {
+  private static func write(_ path: String, _ windows: TextWindows) throws -> LogitBlock {
     let all = rows(windows.targetCount)
     let writer = try SavedLogitsWriter(path, ids: ids, windows: windows, vocabulary: vocabulary)
-    var rest: LogitRows? = all
+    var rest: LogitBlock? = all
     while let now = rest {
       let (first, others) = now.split(at: 5)
       try writer.add(first)

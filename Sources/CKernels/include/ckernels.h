@@ -40,7 +40,8 @@ enum { ck_range_steps = 128, ck_feedback_columns = 128 };
 // A block of at most ck_feedback_columns columns to be rounded one after the other, each one's error
 // made up for by the columns behind it (GPTQ).
 typedef struct ck_feedback {
-  const float *values;  // [columns][stride], of which `rows` in each
+  const float *values;    // [columns][stride], of which `rows` in each
+  const float *original;  // the same before any error was moved
   size_t columns, rows, stride;
   const float *factor;  // the block's square of the upper triangular factor, rows factor_stride apart
   const float *drift;   // what a column's own value adds to later ones, likewise; NULL: nothing
@@ -53,7 +54,7 @@ typedef struct ck_feedback {
   float *errors;   // [columns][stride], error / factor's diagonal
   float *seen;     // [columns][stride], each column as it was rounded; only with `drift`
   float *loss;     // [rows], sum of errors squared
-  float *squares;  // [rows], sum of (value - rounded)^2
+  float *squares;  // [rows], sum of (original - rounded)^2
 } ck_feedback;
 
 // A run of columns of one group, a multiple of 8 and at most 512 of them.
@@ -68,7 +69,8 @@ enum { ck_packed_rows = 32, ck_packed_tokens = 8 };
 // eight columns: byte j of a word has column j in its low half and column 4 + j in its high half. Of
 // 8 bits the blocks are of four columns, a byte each. Pieces follow each other without gaps.
 //
-// The value v of a code q is table[q] (4 bits alone) or, without a table, q - base.
+// The value v of a code q is table[q] (4 bits alone) or, without a table, q - base, where f32 products
+// take 8 (of 8 bits: 128) for base.
 typedef struct ck_packed_tile {
   const void *codes;
   unsigned bits;
@@ -103,6 +105,13 @@ typedef enum ck_activation {
   ck_gelu_tanh,
   ck_quick_gelu
 } ck_activation;
+
+// How AWQ rounds a group: codes 0...top, value = scale*(code - zero).
+typedef struct ck_awq_rule {
+  float top, half;    // 2^bits - 1 and 2^(bits-1)
+  int is_symmetric;   // zero = half, scale = the largest magnitude / (half - 1)
+  int rounds_to_f16;  // scales are rounded before codes are chosen
+} ck_awq_rule;
 
 typedef struct ck_kernels {
   const char *name;
@@ -318,6 +327,13 @@ typedef struct ck_kernels {
                        float *squares);
   // Rounds a block of columns with error feedback.
   void (*column_feedback)(const ck_feedback *job);
+
+  // values f32 [count], `group` of which share a range, the last group may be shorter: with low and
+  // high their extremes scale = max(high - low, 1e-5)/top and zero = -low/scale, rounded, in 0...top
+  // -> scales and zeros f32 [ceil(count/group)], rounded values f32 and codes u8 [count], either may
+  // be NULL.
+  void (*awq_groups)(const float *values, size_t count, size_t group, const ck_awq_rule *rule,
+                     float *rounded, uint8_t *codes, float *scales, float *zeros);
 } ck_kernels;
 
 // codes u8 [columns], a multiple of 8 -> word `row` of each block of a tile. To each is added `shift`.

@@ -2,11 +2,11 @@
 public protocol LogitStream: AnyObject {
   var vocabularySize: Int { get }
   /// Up to `most` of the next rows `[rows][vocabulary]`, at least one. Traps behind the last.
-  func next(_ most: Int) throws -> LogitRows
+  func next(_ most: Int) throws -> LogitBlock
 }
 
 /// Some rows of logits `[count][vocabulary]`, f32.
-public struct LogitRows: Sendable {
+public struct LogitBlock: Sendable {
   public let values: [Float]
   public let vocabularySize: Int
 
@@ -19,12 +19,12 @@ public struct LogitRows: Sendable {
   public var count: Int { values.count / vocabularySize }
 
   /// The first rows, and the others.
-  func split(at row: Int) -> (LogitRows, LogitRows?) {
+  func split(at row: Int) -> (LogitBlock, LogitBlock?) {
     guard row < count else { return (self, nil) }
     let index = row * vocabularySize
     return (
-      LogitRows(Array(values[..<index]), vocabularySize: vocabularySize),
-      LogitRows(Array(values[index...]), vocabularySize: vocabularySize)
+      LogitBlock(Array(values[..<index]), vocabularySize: vocabularySize),
+      LogitBlock(Array(values[index...]), vocabularySize: vocabularySize)
     )
   }
 }

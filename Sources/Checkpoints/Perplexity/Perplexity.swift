@@ -61,7 +61,7 @@ private final class RowFeed {
 
   init(_ stream: any LogitStream) { self.stream = stream }
 
-  func rows(_ count: Int) throws -> LogitRows {
+  func rows(_ count: Int) throws -> LogitBlock {
     let first = try stream.next(count)
     guard first.count < count else { return first }
     var values = first.values
@@ -69,7 +69,7 @@ private final class RowFeed {
       let missing = count - values.count / first.vocabularySize
       values += try stream.next(missing).values
     }
-    return LogitRows(values, vocabularySize: first.vocabularySize)
+    return LogitBlock(values, vocabularySize: first.vocabularySize)
   }
 }
 

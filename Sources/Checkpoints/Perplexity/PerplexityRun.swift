@@ -33,7 +33,7 @@ extension Perplexity {
     let windows = try TextWindows(
       tokens: ids.count, context: options.context, stride: options.stride,
       atMost: options.maxWindows)
-    let stream = try ModelLogits(model, ids: ids, windows: windows)
+    let stream = try WindowLogits(model, ids: ids, windows: windows)
     let base = try other.map {
       try Self.stream($0, ids: ids, windows: windows, vocabulary: model.vocabularySize)
     }
@@ -58,7 +58,7 @@ extension Perplexity {
           .usage, at: "against", "the other model has another vocabulary",
           expected: "\(vocabulary)", found: "\(model.vocabularySize)")
       }
-      return try ModelLogits(model, ids: ids, windows: windows)
+      return try WindowLogits(model, ids: ids, windows: windows)
     }
   }
 

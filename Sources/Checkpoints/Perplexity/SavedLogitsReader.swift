@@ -8,7 +8,7 @@ final class SavedLogitsReader: LogitStream {
   private let file: InputFile
   private var position = 0
   private var rowsRead = 0
-  private var pending: LogitRows?
+  private var pending: LogitBlock?
 
   /// Reads the header and the ids. Throws `malformed` (SL-1 to SL-5), `io`.
   init(_ path: String) throws {
@@ -100,14 +100,14 @@ final class SavedLogitsReader: LogitStream {
 
   // MARK: Rows
 
-  func next(_ most: Int) throws -> LogitRows {
+  func next(_ most: Int) throws -> LogitBlock {
     let all = try pending ?? readFrame()
     let (rows, rest) = all.split(at: most)
     pending = rest
     return rows
   }
 
-  private func readFrame() throws -> LogitRows {
+  private func readFrame() throws -> LogitBlock {
     let count = min(
       SavedLogits.rowsPerFrame(vocabularySize), windows.targetCount - rowsRead)
     precondition(count > 0)
@@ -123,7 +123,7 @@ final class SavedLogitsReader: LogitStream {
     return try rows(content, count)
   }
 
-  private func rows(_ content: [UInt8], _ count: Int) throws -> LogitRows {
+  private func rows(_ content: [UInt8], _ count: Int) throws -> LogitBlock {
     var values = [Float](repeating: 0, count: count * vocabularySize)
     let low = count * 8
     let high = low + values.count
@@ -139,7 +139,7 @@ final class SavedLogitsReader: LogitStream {
           UInt16(content[low + index]) | UInt16(content[high + index]) << 8)
       }
     }
-    return LogitRows(values, vocabularySize: vocabularySize)
+    return LogitBlock(values, vocabularySize: vocabularySize)
   }
 
   /// Whether it is of the same text in the same windows. Throws `usage` where it is not (SL-7).

@@ -32,7 +32,7 @@ final class SavedLogitsWriter {
   }
 
   /// Takes the next rows; frames are full but the last one.
-  func add(_ rows: LogitRows) throws {
+  func add(_ rows: LogitBlock) throws {
     let size = SavedLogits.rowsPerFrame(vocabulary) * vocabulary
     if pending.isEmpty, rows.values.count == size { return try append(rows: rows.values) }
     pending += rows.values

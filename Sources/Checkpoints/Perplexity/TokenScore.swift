@@ -23,7 +23,7 @@ public struct TokenScore: Sendable, Equatable {
   /// Scores each row against its target, the first of each row's equals being the most probable. O(rows ·
   /// vocabulary); the number of threads does not change a bit.
   static func scores(
-    _ rows: LogitRows, base: LogitRows?, targets: [UInt32], threads: Int
+    _ rows: LogitBlock, base: LogitBlock?, targets: [UInt32], threads: Int
   ) -> [TokenScore] {
     let scores = Mutex([TokenScore](repeating: TokenScore(), count: rows.count))
     parallelFor(rows.count, threads: threads) { row in

@@ -1,3 +1,5 @@
+public import Models
+
 /// What predicts the next token: as much of a model as text and perplexity need.
 public protocol TokenModel: Sendable {
   var vocabularySize: Int { get }
@@ -12,11 +14,8 @@ public protocol TokenContext: AnyObject {
   /// Reads the next tokens of each sequence, `[sequences][tokens]`; gives the logits that are asked for:
   /// none, of the last token of each sequence `[sequences][vocabulary]`, or of all
   /// `[sequences][tokens][vocabulary]`.
-  func read(_ ids: [Int32], _ wanted: WantedLogits) throws -> [Float]
+  func read(_ ids: [Int32], _ wanted: LogitRows) throws -> [Float]
 }
-
-/// Whose logits are wanted.
-public enum WantedLogits: Sendable { case none, last, all }
 
 extension TokenModel {
   /// Throws `usage` for ids that no token of the model has, and for more tokens than it has positions.

@@ -26,18 +26,21 @@ public struct FeedbackBlock: ~Copyable {
     sums = AlignedBytes(count: rows * 8)
   }
 
-  /// Rounds `values`, f32 `[columns][rows]`, to codes 0 … `top`. `factor` begins at U's corner of the block,
+  /// Rounds `values`, f32 `[columns][rows]`, to codes 0 … `top`; `original` is what they were before any
+  /// error was moved on to them. `factor` begins at U's corner of the block,
   /// rows `stride` numbers apart; `drift`, likewise, is what each column as it was rounded adds to those
   /// behind it. `scales` and `zeros` are f32 `[groups][rows]`, `groups` the row of them for each
   /// column. O(columns²·rows). Traps where lengths do not fit.
   public mutating func round(
-    _ values: RawSpan, factor: RawSpan, drift: RawSpan? = nil, stride: Int, scales: RawSpan,
+    _ values: RawSpan, original: RawSpan, factor: RawSpan, drift: RawSpan? = nil, stride: Int,
+    scales: RawSpan,
     zeros: RawSpan, groups: [UInt32], top: Int, on level: Processor.Level = .best
   ) {
     let columns = groups.count
     let corner = ((columns - 1) * stride + columns) * 4
     precondition(columns > 0 && columns <= Self.maxColumns)
     precondition(values.byteCount == columns * rows * 4)
+    precondition(original.byteCount == values.byteCount)
     precondition(factor.byteCount >= corner)
     if let drift { precondition(drift.byteCount >= corner) }
     precondition(scales.byteCount == zeros.byteCount)
@@ -53,6 +56,7 @@ public struct FeedbackBlock: ~Copyable {
           unsafe zeros.withUnsafeBytes { zeros in
             unsafe groups.withUnsafeBufferPointer { groups in
               unsafe job.values = Self.floats(values)
+              unsafe original.withUnsafeBytes { unsafe job.original = Self.floats($0) }
               unsafe job.factor = Self.floats(factor)
               unsafe job.scales = Self.floats(scales)
               unsafe job.zeros = Self.floats(zeros)
@@ -95,7 +99,7 @@ public struct FeedbackBlock: ~Copyable {
     sums.withBytes { sums in (0..<rows).reduce(0) { $0 + Double(sums.float32(at: $1)) } }
   }
 
-  /// Σ (value − rounded)² of all rows of the last block.
+  /// Σ (original − rounded)² of all rows of the last block.
   public var squares: Double {
     sums.withBytes { sums in (rows..<2 * rows).reduce(0) { $0 + Double(sums.float32(at: $1)) } }
   }

@@ -1,5 +1,4 @@
 import CKernels
-internal import Synchronization
 internal import TensorCore
 
 /// Scales, zero points or added terms of a packed matrix, `[tiles][groups][32]`, in the smallest type that
@@ -31,7 +30,8 @@ struct PackedParameters: ~Copyable, Sendable {
     bytes = AlignedBytes(count: tiles * groups * Int(ck_packed_rows) * encoding.byteCount)
   }
 
-  private static let bytesAsFloats = (0..<256).map { Float($0) }
+  private static let one: [Float] = [1]
+  private static let none: [Float] = [0]
 
   /// Bytes of one tile's parameters.
   var tileByteCount: Int { groups * Int(ck_packed_rows) * encoding.byteCount }
@@ -61,12 +61,10 @@ struct PackedParameters: ~Copyable, Sendable {
       switch encoding {
       case .uniform: break
       case .byte:
-        // SAFETY: the table has 256 values, and each byte has room for one.
-        unsafe Self.bytesAsFloats.rawSpan.withUnsafeBytes { table in
-          guard let table = table.baseAddress else { return }
-          let count = source.byteCount
-          unsafe lend(source, &part) { unsafe level.kernels.pointee.lookup($0, table, $1, count) }
-        }
+        // 1·(q − 0), all one group.
+        Dequantize.affineRun(
+          source, group: max(source.byteCount, 1), scales: Self.one.rawSpan,
+          zeros: Self.none.rawSpan, into: &part, on: level)
       case .float(let type):
         // These types can be read.
         try? FloatConversion.toFloat32(type, source, into: &part, on: level)

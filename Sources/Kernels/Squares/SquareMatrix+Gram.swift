@@ -38,11 +38,25 @@ extension SquareMatrix {
   public func completeTriangle(times factor: Double, threads: Int = Processor.cores) {
     let pairs = trianglePairs
     parallelFor(pairs.count, threads: threads) { index in
-      for row in range(pairs[index].row) {
-        for column in range(pairs[index].column) where column >= row {
-          let value = self[row, column] * factor
-          set(value, row, column)
-          set(value, column, row)
+      let (row, column) = pairs[index]
+      complete(
+        block(range(row), range(column)), block(range(column), range(row)), factor,
+        isCorner: row == column)
+    }
+  }
+
+  private func complete(_ tile: BLASBlock, _ mirror: BLASBlock, _ factor: Double, isCorner: Bool) {
+    for row in 0..<tile.rows {
+      for column in (isCorner ? row : 0)..<tile.columns {
+        let (here, there) = (row * count + column, column * count + row)
+        // SAFETY: both places lie within their tiles.
+        switch precision {
+        case .single:
+          let value = unsafe Float(Double(tile.f32[here]) * factor)
+          unsafe (tile.f32[here], mirror.f32[there]) = (value, value)
+        case .double:
+          let value = unsafe tile.f64[here] * factor
+          unsafe (tile.f64[here], mirror.f64[there]) = (value, value)
         }
       }
     }

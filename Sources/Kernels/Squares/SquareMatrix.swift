@@ -42,17 +42,21 @@ public final class SquareMatrix: @unchecked Sendable {
     withMutableBytes { $0.copy(from: values.rawSpan) }
   }
 
-  /// A copy. O(count²).
-  public func copied(threads: Int = Processor.cores) -> SquareMatrix {
-    ordered(by: Array(0..<count), threads: threads)
-  }
-
-  /// This matrix in f32: itself, or a copy with each number rounded. O(count²).
-  public func single(threads: Int = Processor.cores) -> SquareMatrix {
-    if precision == .single { return self }
-    let result = SquareMatrix(count: count)
-    parallelFor(count, threads: threads) { row in
-      for column in 0..<count { result.set(self[row, column], row, column) }
+  /// This matrix in another precision, or itself: each number rounded to nearest. O(count²).
+  public func converted(
+    to precision: Precision, threads: Int = Processor.cores
+  ) -> SquareMatrix {
+    if precision == self.precision { return self }
+    let result = SquareMatrix(count: count, precision: precision)
+    parallelFor(tiles, threads: threads) { tile in
+      let (from, to) = (block(range(tile), 0..<count), result.block(range(tile), 0..<count))
+      for index in 0..<range(tile).count * count {
+        // SAFETY: rows of a tile are neighbours, so all numbers of both blocks are.
+        switch precision {
+        case .single: unsafe to.f32[index] = Float(from.f64[index])
+        case .double: unsafe to.f64[index] = Double(from.f32[index])
+        }
+      }
     }
     return result
   }

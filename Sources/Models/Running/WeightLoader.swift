@@ -59,6 +59,12 @@ struct WeightLoader: Sendable {
       bias: try values.bias.map(buffer))
   }
 
+  /// Reads the vectors of a block for their shapes alone.
+  func checkVectors(_ block: BlockPlan) throws {
+    for linear in block.linears { _ = try bias(linear) }
+    for norm in block.norms { _ = try NormValues(norm, from: self) }
+  }
+
   func vector(_ name: String, count: Int) throws -> [Float] {
     let values = try provider.vector(name)
     guard values.count == count else {

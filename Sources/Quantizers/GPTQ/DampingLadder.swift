@@ -14,15 +14,17 @@ struct DampingLadder {
   }
 
   private let matrix: SquareMatrix
+  private let order: [Int]
   private let diagonal: [Float]
   private let settings: GPTQuantizer
   private let threads: Int
 
-  /// The diagonal is 1 where an input is dead.
-  init(_ matrix: SquareMatrix, diagonal: [Float], _ settings: GPTQuantizer, threads: Int) {
-    (self.matrix, self.diagonal, self.settings, self.threads) = (
-      matrix, diagonal, settings, threads
-    )
+  /// `diagonal` is in `order`, and 1 where an input is dead.
+  init(
+    _ matrix: SquareMatrix, order: [Int], diagonal: [Float], _ settings: GPTQuantizer, threads: Int
+  ) {
+    (self.matrix, self.order, self.diagonal) = (matrix, order, diagonal)
+    (self.settings, self.threads) = (settings, threads)
   }
 
   /// nil where nothing helps.
@@ -52,6 +54,10 @@ struct DampingLadder {
     return best
   }
 
+  private var precision: SquareMatrix.Precision {
+    settings.factorPrecision ?? (matrix.count <= 2048 ? .double : matrix.precision)
+  }
+
   /// The parts to be tried, each the last one plus the increment.
   private var damps: [Double] {
     var damps = [settings.dampPercent]
@@ -68,7 +74,8 @@ struct DampingLadder {
     if let floor = floor.map(Float.init) { now = diagonal.map { max($0 + floor, floor) } }
     let mean = Float(now.reduce(0) { $0 + Double($1) } / Double(now.count))
     let added = Float(damp) * mean
-    let root = matrix.copied(threads: threads)
+    let root = matrix.ordered(
+      by: order, precision: precision, threads: threads)
     root.setDiagonal(now.map { $0 + added })
     guard root.factorReversed(threads: threads),
       let factor = root.invertedTriangle(threads: threads)

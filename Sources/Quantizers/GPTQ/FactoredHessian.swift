@@ -37,14 +37,14 @@ public struct FactoredHessian: Sendable {
       isStatic: settings.hasStaticGroups)
     self.order = order
     let ladder = DampingLadder(
-      hessian.matrix.ordered(by: order.columns, threads: threads),
-      diagonal: order.columns.map { diagonal[$0] }, settings, threads: threads)
+      hessian.matrix, order: order.columns, diagonal: order.columns.map { diagonal[$0] },
+      settings, threads: threads)
     let found = ladder.climb()
     failure = found == nil ? "the Hessian is not positive, whatever is added to its diagonal" : nil
     (damp, floor, added) = (found?.damp ?? 0, found?.floor, found?.added ?? 0)
     let none = SquareMatrix(count: 0)
-    factor = found?.factor.single(threads: threads) ?? none
-    root = found?.root.single(threads: threads) ?? none
+    factor = found?.factor.converted(to: .single, threads: threads) ?? none
+    root = found?.root.converted(to: .single, threads: threads) ?? none
     guard let alpha = settings.asymmetry, let drift = hessian.drift, found != nil else {
       drift = nil
       return
@@ -59,7 +59,8 @@ public struct FactoredHessian: Sendable {
   ) -> SquareMatrix {
     let dead = Set(dead)
     let places = order.columns.indices.filter { dead.contains(order.columns[$0]) }
-    return drift.ordered(by: order.columns, threads: threads).single(threads: threads)
+    return drift.ordered(by: order.columns, threads: threads)
+      .converted(to: .single, threads: threads)
       .strictUpperProduct(factor, clearing: places, times: alpha, threads: threads)
   }
 

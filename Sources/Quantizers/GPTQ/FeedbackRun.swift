@@ -43,6 +43,7 @@ struct FeedbackRun {
     panel.clear(hessian.dead)
     if groups > 1, settings.hasStaticGroups { findStored(parameters, panel, on: level) }
     if settings.order != .stored { panel.reorder(hessian.order.columns) }
+    panel.keepOriginal()
     var result = QuantizedRows()
     result.weightSquares = panel.squares
     if settings.reportsOutputError {
@@ -103,19 +104,21 @@ struct FeedbackRun {
     let corner = (range.lowerBound * panel.columns + range.lowerBound) * 4
     let groups = Array(hessian.order.groups[range])
     panel.lend(range) { values in
-      parameters.lend { scales, zeros in
-        hessian.factor.withBytes { factor in
-          let factor = factor.part(corner..<factor.byteCount)
-          guard let drift = hessian.drift else {
-            return block.round(
-              values, factor: factor, stride: panel.columns, scales: scales, zeros: zeros,
-              groups: groups, top: settings.grid.top, on: level)
-          }
-          drift.withBytes {
-            block.round(
-              values, factor: factor, drift: $0.part(corner..<$0.byteCount),
-              stride: panel.columns, scales: scales, zeros: zeros, groups: groups,
-              top: settings.grid.top, on: level)
+      panel.lendOriginal(range) { original in
+        parameters.lend { scales, zeros in
+          hessian.factor.withBytes { factor in
+            let factor = factor.part(corner..<factor.byteCount)
+            guard let drift = hessian.drift else {
+              return block.round(
+                values, original: original, factor: factor, stride: panel.columns,
+                scales: scales, zeros: zeros, groups: groups, top: settings.grid.top, on: level)
+            }
+            drift.withBytes {
+              block.round(
+                values, original: original, factor: factor,
+                drift: $0.part(corner..<$0.byteCount), stride: panel.columns, scales: scales,
+                zeros: zeros, groups: groups, top: settings.grid.top, on: level)
+            }
           }
         }
       }

@@ -27,6 +27,10 @@ public struct GPTQuantizer: Sendable, Equatable {
   public var dampPercent = 0.05
   /// By how much that part grows until the Hessian is positive; 0: not at all.
   public var dampAutoIncrement = 0.01
+  /// What a Hessian is factored in; nil: f64 up to 2048 columns or where it was summed in f64, else f32,
+  /// which takes less than half the time and the memory. A factor in f32 is off by some 1e-5, which decides
+  /// a near tie now and then, and with it a row's later codes.
+  public var factorPrecision: SquareMatrix.Precision?
   /// Columns after which errors are moved on to the columns behind the block, at most 128.
   public var blockSize = 128
   /// Whether a group's range is found from weights that hold all errors up to it. As published it is found

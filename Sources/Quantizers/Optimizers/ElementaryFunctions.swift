@@ -8,6 +8,9 @@
 #endif
 
 /// base raised to `exponent`, in f64.
+/// base raised to `exponent`, in f64.
+func power(_ base: Double, _ exponent: Double) -> Double { pow(base, exponent) }
+
 func power(_ base: Double, _ exponent: Int) -> Double { pow(base, Double(exponent)) }
 
 /// eˣ in f64.

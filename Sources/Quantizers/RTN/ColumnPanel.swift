@@ -6,12 +6,14 @@ final class ColumnPanel {
   let rows: Int
   let columns: Int
   private var values: AlignedBytes
+  private var original: AlignedBytes
   private var codes: AlignedBytes
 
   /// Rows of `weight`. Throws `cannotRepresent` where one of their numbers is not finite.
   init(_ weight: Matrix, _ rows: Range<Int>, name: String) throws(Failure) {
     (self.rows, columns) = (rows.count, weight.columns)
     values = AlignedBytes(count: rows.count * weight.columns * 4)
+    original = AlignedBytes(count: 0)
     codes = AlignedBytes(count: rows.count * weight.columns)
     let width = weight.columns * 4
     let source = weight.values.rawSpan.part(rows.lowerBound * width..<rows.upperBound * width)
@@ -31,6 +33,19 @@ final class ColumnPanel {
   /// Columns as they are now.
   func lend(_ part: Range<Int>, _ body: (RawSpan) -> Void) {
     values.withBytes { body($0.part(place(part))) }
+  }
+
+  /// Keeps the columns as they are now for `lendOriginal`.
+  func keepOriginal() {
+    original = AlignedBytes(count: values.count)
+    original.withMutableBytes(count: values.count) { target in
+      values.withBytes { target.copy(from: $0) }
+    }
+  }
+
+  /// Columns as they were when they were kept.
+  func lendOriginal(_ part: Range<Int>, _ body: (RawSpan) -> Void) {
+    original.withBytes { body($0.part(place(part))) }
   }
 
   /// Columns, to be changed.

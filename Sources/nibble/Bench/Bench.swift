@@ -7,23 +7,31 @@ struct Bench: ParsableCommand {
     abstract: "Measure against the limits of this machine in the same run.", shouldDisplay: false,
     subcommands: [
       BenchKernels.self, BenchCodecs.self, BenchOpen.self, BenchConvert.self, BenchPack.self,
-      BenchQuantize.self, BenchQuantiles.self, BenchTokenize.self, BenchCheckpoint.self,
-      BenchDecode.self,
+      BenchQuantize.self, BenchQuantiles.self, BenchGPTQ.self, BenchTokenize.self,
+      BenchCheckpoint.self, BenchLinear.self, BenchDecode.self,
     ])
 }
 
 /// Timings of alternating runs, so that a drift of the machine touches all sides alike.
 struct Stopwatch {
   /// What is measured: the time that passes, or the time this thread computes, which another process
-  /// on the core does not lengthen.
+  /// on the core does not lengthen; of `process` all its threads.
   enum Clock {
-    case wall, thread
+    case wall, thread, process
+
+    private var id: clockid_t {
+      switch self {
+      case .wall: CLOCK_MONOTONIC
+      case .thread: CLOCK_THREAD_CPUTIME_ID
+      case .process: CLOCK_PROCESS_CPUTIME_ID
+      }
+    }
 
     /// Seconds since some instant.
     var now: Double {
       var time = timespec()
       // SAFETY: the structure is a local variable.
-      unsafe clock_gettime(self == .wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &time)
+      unsafe clock_gettime(id, &time)
       return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
   }

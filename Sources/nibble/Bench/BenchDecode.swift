@@ -44,6 +44,10 @@ struct BenchDecode: ParsableCommand {
   @Option(help: "Counted runs of each side.")
   var runs = 7
 
+  @Flag(
+    help: "Count processor time, shared out to the threads: for machines that are busy otherwise.")
+  var cpuTime = false
+
   /// Rows and columns of one layer's matrices.
   private var shapes: [(Int, Int)] {
     [
@@ -59,7 +63,10 @@ struct BenchDecode: ParsableCommand {
       { packed.read() }, { packed.multiply(usesInt8: false) }, { packed.multiply(usesInt8: true) },
     ]
     if let dense { bodies.append { try dense.multiply() } }
-    let seconds = try Stopwatch.alternate(runs: runs, bodies)
+    let share = cpuTime ? Double(threads) : 1
+    let seconds = try Stopwatch.alternate(
+      runs: runs, clock: cpuTime ? .process : .wall, bodies
+    ).map { $0.map { $0 / share } }
     var table = Table([.left, .right, .right, .right, .right])
     table.add("\(tokens) token(s), \(threads) threads", "bytes", "ms", "GB/s", "of reading")
     let names = ["reading", "f32 activations", "8-bit activations"]
@@ -95,8 +102,8 @@ struct BenchDecode: ParsableCommand {
     return layered + (vocab > 0 ? [(vocab, hidden)] : [])
   }
 
-  /// Random inputs and room for outputs of any of the matrices.
-  fileprivate func memory() -> (input: AlignedBytes, output: AlignedBytes) {
+  /// Random tokens wide enough for any of the matrices.
+  fileprivate func drawnInput() -> AlignedBytes {
     var random = RandomBytes()
     var input = AlignedBytes(count: tokens * max(hidden, ffn) * 4)
     input.withMutableBytes(count: input.count) { bytes in
@@ -104,15 +111,19 @@ struct BenchDecode: ParsableCommand {
         bytes.set((Float(random.next() & 1023) / 512 - 1).bitPattern, at: index)
       }
     }
-    return (input, AlignedBytes(count: tokens * max(hidden, ffn, vocab) * 4))
+    return input
   }
+
+  /// f32 outputs of the largest of the matrices.
+  fileprivate var outputCount: Int { tokens * max(hidden, ffn, vocab) }
 }
 
 /// Packed matrices of a model.
 private final class PackedStack {
   private let bench: BenchDecode
   private let matrices: [PackedMatrix]
-  private var (input, output) = (AlignedBytes(count: 0), AlignedBytes(count: 0))
+  private let input: AlignedBytes
+  private var output: AlignedBytes
   private var sum: UInt64 = 0
 
   init(_ bench: BenchDecode) throws {
@@ -124,8 +135,8 @@ private final class PackedStack {
         offset: bench.nf4 ? .none : .integer)
       return try PackedMatrix(DrawnWeights(rows, columns, form), threads: bench.threads)
     }
-    let memory = bench.memory()
-    (input, output) = (memory.input, memory.output)
+    input = bench.drawnInput()
+    output = AlignedBytes(count: bench.outputCount * 4)
   }
 
   var byteCount: Int { matrices.reduce(0) { $0 + $1.byteCount } }
@@ -136,12 +147,13 @@ private final class PackedStack {
 
   func multiply(usesInt8: Bool) {
     for matrix in matrices {
-      let source = input.bytes.part(0..<bench.tokens * matrix.columns * 4)
-      output.withMutableBytes(count: bench.tokens * matrix.rows * 4) {
-        matrix.multiply(
-          source, tokens: bench.tokens,
-          int8Group: usesInt8 && bench.int8Group > 0 ? bench.int8Group : nil, usesInt8: usesInt8,
-          into: &$0, threads: bench.threads)
+      input.withBytes { input in
+        output.withMutableBytes(count: bench.tokens * matrix.rows * 4) { output in
+          matrix.multiply(
+            input.part(0..<bench.tokens * matrix.columns * 4), tokens: bench.tokens,
+            int8Group: bench.int8Group > 0 ? bench.int8Group : nil, usesInt8: usesInt8,
+            into: &output, threads: bench.threads)
+        }
       }
     }
   }
@@ -152,7 +164,8 @@ private final class DenseStack {
   private let bench: BenchDecode
   private let compute: CPUCompute
   private let weights: [any LoadedWeight]
-  private let (input, output): (Buffer, Buffer)
+  private let input: Buffer
+  private let output: Buffer
 
   init(_ bench: BenchDecode) throws {
     self.bench = bench
@@ -161,10 +174,10 @@ private final class DenseStack {
     weights = try bench.matrices(layers: bench.denseLayers).map { rows, columns in
       try compute.load(DrawnWeights(rows, columns, nil), activations: .float)
     }
-    let memory = bench.memory()
-    input = compute.makeBuffer(memory.input.count / 4)
-    output = compute.makeBuffer(memory.output.count / 4)
-    compute.write(memory.input.bytes, to: input, at: 0)
+    let drawn = bench.drawnInput()
+    input = compute.makeBuffer(drawn.count / 4)
+    output = compute.makeBuffer(bench.outputCount)
+    compute.write(drawn.bytes, to: input, at: 0)
   }
 
   var byteCount: Int { weights.reduce(0) { $0 + $1.byteCount } }

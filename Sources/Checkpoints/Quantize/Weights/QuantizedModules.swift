@@ -92,6 +92,14 @@ struct QuantizedModules {
     }
   }
 
+  private init(_ all: QuantizedModules, only modules: [Module]) {
+    self.modules = modules
+    (skipped, kept) = (all.skipped, all.kept)
+  }
+
+  /// Some of the modules.
+  func only(_ modules: [Module]) -> QuantizedModules { QuantizedModules(self, only: modules) }
+
   /// Modules block by block, in order; the head is a block of its own behind them.
   var blocks: [[Module]] {
     var blocks: [[Module]] = []

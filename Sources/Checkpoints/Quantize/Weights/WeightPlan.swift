@@ -16,13 +16,17 @@ public struct WeightPlan: Sendable {
   public let calibration: Calibration?
   /// What is known of the layers' inputs without running the model.
   public let statistics: LayerStatistics?
+  /// Bytes of memory a calibrated run may take; nil: no limit.
+  public let maxMemory: Int?
+  /// What a calibrated run holds; nothing where no model is run.
+  public let memory: MemoryForecast
   let modules: QuantizedModules
 
   /// Reads headers only. Throws `usage`, `unsupported`, and `cannotRepresent` where a layout can't hold what
   /// is asked for.
   public init(
     _ source: Checkpoint, _ quantization: WeightQuantization, _ options: ConversionOptions,
-    calibration: Calibration? = nil, statistics: LayerStatistics? = nil
+    calibration: Calibration? = nil, statistics: LayerStatistics? = nil, maxMemory: Int? = nil
   ) throws {
     try quantization.check()
     try SourceCheck.checkDense(source)
@@ -35,6 +39,13 @@ public struct WeightPlan: Sendable {
       of: source, quantization, known: statistics?.modules ?? [])
     self.modules = modules
     try Self.check(statistics, modules, quantization)
+    self.maxMemory = maxMemory
+    memory = MemoryForecast(source, modules, calibration, limit: maxMemory)
+    if calibration != nil, let maxMemory, memory.least > maxMemory {
+      throw Failure(
+        .usage, at: "--max-memory", "the run does not fit", expected: "at least \(memory.least) bytes",
+        found: "\(maxMemory)", remedy: "more memory, or shorter windows (--seq-len)")
+    }
     forecasts = try quantization.formats.map {
       try FormatForecast($0, modules, quantization, of: source, options)
     }
@@ -79,6 +90,19 @@ public struct WeightPlan: Sendable {
     }
   }
 
+  /// Whether hidden states go to a file.
+  public var spills: Bool {
+    maxMemory.map { memory.least + memory.hiddenStates > $0 } ?? false
+  }
+
+  /// The source with quantized blocks in the place of their weights.
+  func checkpoint(_ files: BlockFiles, blocks: [Int]) throws -> Checkpoint {
+    let all = modules.blocks
+    return try Checkpoint(
+      source, blocks: blocks.map { try files.file($0) },
+      of: modules.only(blocks.flatMap { all[$0] }), quantization, details: details)
+  }
+
   var quantizer: WeightQuantizer {
     WeightQuantizer(quantization: quantization, threads: options.threads)
   }
@@ -113,6 +137,7 @@ public struct WeightPlan: Sendable {
         }),
       "kept_dense": .strings(denseLayers),
       "calibration": calibration.map(\.json) ?? .null,
+      "memory": calibration == nil ? .null : memory.json,
       "formats": .array(
         forecasts.map {
           [

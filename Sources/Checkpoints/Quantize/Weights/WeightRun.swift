@@ -77,15 +77,16 @@ extension WeightPlan {
   }
 
   private func quantize(into files: BlockFiles, _ observer: Observer) throws {
-    try IndependentRun(plan: self, files: files, observer: observer).run()
+    guard let calibration else {
+      return try IndependentRun(plan: self, files: files, observer: observer).run()
+    }
+    try CalibratedRun(self, calibration, files, observer).quantize()
   }
 
   private func pour(
     _ files: BlockFiles, to path: String, _ observer: Observer
   ) throws -> [ConversionReport] {
-    let quantized = try Checkpoint(
-      source, blocks: (0..<blockCount).map { try files.file($0) }, of: modules, quantization,
-      details: details)
+    let quantized = try checkpoint(files, blocks: Array(0..<blockCount))
     let jobs = try outputs(at: path).map { output in
       var options = options
       options.target = .layout(output.codec)

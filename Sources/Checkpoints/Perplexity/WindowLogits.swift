@@ -1,6 +1,6 @@
 /// The logits of a model for the targets of windows: one batch of windows at a time, or parts of one
 /// window where its logits would take too much memory.
-final class ModelLogits: LogitStream {
+final class WindowLogits: LogitStream {
   let vocabularySize: Int
   private let model: any TokenModel
   private let ids: [UInt32]
@@ -10,14 +10,14 @@ final class ModelLogits: LogitStream {
   private var window = 0
   /// A window that is under way: its context, and the tokens of the text it has read.
   private var open: (context: any TokenContext, done: Int)?
-  private var pending: LogitRows?
+  private var pending: LogitBlock?
 
   static let mostBytes = 1 << 27
 
   /// Throws `usage` where ids or windows are not the model's.
   init(
     _ model: any TokenModel, ids: [UInt32], windows: TextWindows,
-    mostBytes: Int = ModelLogits.mostBytes
+    mostBytes: Int = WindowLogits.mostBytes
   ) throws {
     self.model = model
     self.ids = ids
@@ -27,18 +27,18 @@ final class ModelLogits: LogitStream {
     try model.check(ids, capacity: min(windows.context, ids.count))
   }
 
-  func next(_ most: Int) throws -> LogitRows {
+  func next(_ most: Int) throws -> LogitBlock {
     let all = try pending ?? readMore()
     let (rows, rest) = all.split(at: most)
     pending = rest
     return rows
   }
 
-  private func readMore() throws -> LogitRows {
+  private func readMore() throws -> LogitBlock {
     precondition(window < windows.count)
     let batch = open == nil ? batchSize() : 1
     let values = batch > 1 ? try readBatch(batch) : try readPart()
-    return LogitRows(values, vocabularySize: vocabularySize)
+    return LogitBlock(values, vocabularySize: vocabularySize)
   }
 
   /// How many of the next windows, all alike, are read at once.
@@ -81,7 +81,7 @@ final class ModelLogits: LogitStream {
     var (context, done) =
       try open ?? (model.makeContext(sequences: 1, capacity: range.count - 1), range.lowerBound)
     while done < targets.lowerBound - 1 {
-      let end = min(done + ModelLogits.partTokens, targets.lowerBound - 1)
+      let end = min(done + WindowLogits.partTokens, targets.lowerBound - 1)
       _ = try context.read(ids[done..<end].map(Int32.init), .none)
       done = end
     }

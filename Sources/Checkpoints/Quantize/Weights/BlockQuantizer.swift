@@ -1,0 +1,150 @@
+internal import Codecs
+internal import Kernels
+internal import Models
+internal import Quantizers
+internal import TensorCore
+
+/// Quantizes the linear layers of one block, stage by stage: those of a stage read what earlier ones gave.
+struct BlockQuantizer {
+  struct Made {
+    var layers: [MadeLayer] = []
+    var changed: [BlockFiles.Changed] = []
+  }
+
+  private let parent: CalibratedRun
+  private let block: DecoderBlock
+  private let modules: [String: QuantizedModules.Module]
+  private let quantizer: WeightQuantizer
+
+  init(_ parent: CalibratedRun, _ block: DecoderBlock, _ modules: [QuantizedModules.Module]) {
+    (self.parent, self.block) = (parent, block)
+    self.modules = Dictionary(uniqueKeysWithValues: modules.map { ($0.name, $0) })
+    quantizer = parent.plan.quantizer
+  }
+
+  func quantize() throws -> Made {
+    var made = Made()
+    var current = block
+    let stages = stages
+    let passes = parent.plan.quantization.trueSequential ? stages : [stages.flatMap(\.self)]
+    for groups in passes {
+      let layers = try quantize(groups, of: current)
+      made.layers += layers
+      current = try current.replacing(
+        Dictionary(uniqueKeysWithValues: layers.map { ($0.record.name, $0.source) }))
+    }
+    made.layers += try strangers(besides: made.layers)
+    made.layers.sort { $0.record.name < $1.record.name }
+    return made
+  }
+
+  /// Groups of layers that share an input; the second of a module (down after gate and up) come a stage after
+  /// the first. All experts are of one stage.
+  private var stages: [[[QuantizedModules.Module]]] {
+    let groups = block.plan.inputGroups.map { $0.map(\.name) }
+    var stages: [[[QuantizedModules.Module]]] = [[], [], [], []]
+    var seen: [String: Int] = [:]
+    for (index, group) in groups.enumerated() {
+      let wanted = group.compactMap { modules[$0] }
+      let owner = group[0].split(separator: ".").dropLast().joined(separator: ".")
+      let turn = min(seen[owner, default: 0], 1)
+      seen[owner, default: 0] += 1
+      if !wanted.isEmpty { stages[index < 2 ? index : 2 + turn].append(wanted) }
+    }
+    return stages.filter { !$0.isEmpty }
+  }
+
+  /// Hessians of as many groups at a time as memory takes, and the layers by them.
+  private func quantize(
+    _ groups: [[QuantizedModules.Module]], of block: DecoderBlock
+  ) throws -> [MadeLayer] {
+    var layers: [MadeLayer] = []
+    var rest = groups[...]
+    while !rest.isEmpty {
+      var part: [[QuantizedModules.Module]] = []
+      var bytes = 0
+      while let next = rest.first {
+        bytes += MemoryForecast.hessianBytes(next[0].columns)
+        if !part.isEmpty && bytes > parent.plan.memory.hessianRoom { break }
+        part.append(next)
+        rest.removeFirst()
+      }
+      let sums = try gather(part, of: block)
+      for (group, sum) in zip(part, sums) { layers += try quantize(group, by: sum) }
+    }
+    return layers
+  }
+
+  /// One pass over all windows, which ends where the last of the groups has been fed. Experts get only what
+  /// is routed to them, so that a block with them is passed to its end.
+  private func gather(
+    _ groups: [[QuantizedModules.Module]], of block: DecoderBlock
+  ) throws -> [HessianSum] {
+    let sums = groups.map { group in
+      HessianSum(
+        columns: group[0].columns, name: group[0].name, threads: quantizer.threads)
+    }
+    let places = Dictionary(
+      uniqueKeysWithValues: groups.enumerated().map { ($1[0].name, $0) })
+    let hasExperts = block.plan.inputGroups.count > 4
+    for (index, batch) in parent.states.runs.enumerated() {
+      var left = groups.count
+      _ = try parent.run.run(block, parent.states[index], sequences: batch.sequences) {
+        readers, _, _, values in
+        guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
+        sums[place].add(try values())
+        left -= 1
+        return left > 0 || hasExperts
+      }
+    }
+    return sums
+  }
+
+  /// Layers of one input. An expert that saw too little is rounded to nearest.
+  private func quantize(
+    _ group: [QuantizedModules.Module], by sum: HessianSum
+  ) throws -> [MadeLayer] {
+    let least = parent.plan.quantization.minExpertTokens
+    let all = parent.calibration.usedTokens
+    guard sum.tokens >= min(least, all) else {
+      let reason = "only \(sum.tokens) of \(all) tokens reached it"
+      guard !parent.plan.quantization.strict else {
+        throw Failure(
+          .cannotRepresent, at: group[0].name, "too few tokens reached the layer",
+          expected: "at least \(least)", found: "\(sum.tokens)",
+          remedy: "more calibration text, or no --strict")
+      }
+      return try group.map {
+        try quantizer.round(Matrix(reading: $0.weight), $0, insteadOf: reason)
+      }
+    }
+    let hessian = try sum.finish()
+    var factors: [(settings: GPTQuantizer, factor: FactoredHessian)] = []
+    return try group.map { module in
+      let settings = quantizer.gptq(module)
+      if !factors.contains(where: { $0.settings == settings }) {
+        let factor = try settings.factor(
+          hessian, name: module.name, threads: quantizer.threads)
+        factors.append((settings, factor))
+      }
+      guard let known = factors.first(where: { $0.settings == settings }) else {
+        throw Failure(.internal, at: module.name, "a factored Hessian was lost")
+      }
+      return try quantizer.feedBack(Matrix(reading: module.weight), module, known.factor)
+    }
+  }
+
+  /// Modules that the names tell are linear and that the block does not read.
+  private func strangers(besides made: [MadeLayer]) throws -> [MadeLayer] {
+    let known = Set(made.map(\.record.name))
+    return try modules.values.filter { !known.contains($0.name) }.sorted { $0.name < $1.name }.map {
+      try quantizer.round(
+        Matrix(reading: $0.weight), $0, insteadOf: "the model's block does not read it")
+    }
+  }
+}
+
+extension MadeLayer {
+  /// The layer as models read it.
+  var source: PackedWeight { PackedWeight(layer: layer, denseType: .f32) }
+}

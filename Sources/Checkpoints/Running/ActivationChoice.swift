@@ -1,0 +1,63 @@
+internal import Codecs
+internal import Kernels
+internal import TensorCore
+
+/// How the inputs of quantized linear layers are treated.
+public enum ActivationChoice: String, CaseIterable, Sendable {
+  /// Weights dequantized, activations in floating point: what a checkpoint's numbers mean.
+  case float
+  /// As the checkpoint's config says: LLM.int8() with its threshold, W8A8, FP8-dynamic.
+  case config
+  /// 8-bit codes wherever weights are packed; faster, and less exact.
+  case int8
+}
+
+/// The rule of each linear layer of a checkpoint.
+struct ActivationRules {
+  let checkpoint: Checkpoint
+  let choice: ActivationChoice
+
+  /// By module path; layers that are not there take floats. Throws `unsupported` for rules of configs that are
+  /// not computed here.
+  func all() throws -> [String: ActivationRule] {
+    guard choice != .float else { return [:] }
+    let rules = checkpoint.config.scheme?.rules()
+    var found: [String: ActivationRule] = [:]
+    for claim in checkpoint.layers {
+      let settings = rules?.settings(for: claim.name)
+      let rule = choice == .int8 ? .int8(group: nil) : try rule(claim, settings)
+      found[Self.module(of: claim)] = rule
+    }
+    return found
+  }
+
+  /// What models call a layer: the dense tensor without `.weight`, with the index of a slice.
+  private static func module(of claim: LayerClaim) -> String {
+    let name = claim.dense.name
+    let module = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
+    return claim.slice.map { "\(module)[\($0.index)]" } ?? module
+  }
+
+  private func rule(_ claim: LayerClaim, _ settings: Scheme.Settings?) throws -> ActivationRule {
+    if claim.layout == BitsAndBytesInt8.layout { return .llmInt8(threshold: threshold) }
+    guard let inputs = settings?.dialect["input_activations"]?.object else { return .float }
+    let bits = inputs["num_bits"]?.int
+    let isDynamic = inputs["dynamic"]?.bool == true && inputs["strategy"]?.string == "token"
+    let isSymmetric = inputs["symmetric"]?.bool ?? true
+    switch inputs["type"]?.string {
+    case "int"? where bits == 8 && isDynamic && isSymmetric: return .dynamicInt8
+    case "float"? where bits == 8 && isDynamic: return .dynamicFP8
+    default:
+      throw Failure(
+        .unsupported, at: claim.name, "the config's rule for activations is not computed here",
+        expected: "int8 or float8, dynamic, a symmetric scale for each token",
+        found: JSON.object(inputs).text(), remedy: "--activations float")
+    }
+  }
+
+  /// `llm_int8_threshold`, 6 where the config is silent.
+  private var threshold: Float {
+    let config = checkpoint.config.model?.object["quantization_config"]
+    return Float(config?["llm_int8_threshold"]?.double ?? 6)
+  }
+}

@@ -1,0 +1,139 @@
+import Kernels
+import TensorCore
+
+/// The search for a site's scales: each candidate rounds the scaled weights and compares the parent's output.
+struct ScaleSearch {
+  let awq: AWQ
+  let site: FoldSite
+  let threads: Int
+  let level: Processor.Level
+
+  func run(_ block: some Block) throws -> SiteResult {
+    let weights = try site.linears.map { ($0, try block.weight($0)) }
+    guard let columns = weights.first?.1.columns else {
+      return SiteResult(site: site, losses: [], best: nil, plainLoss: 0, fold: nil)
+    }
+    let inputs = try ChannelMeans(block, site.linears[0], columns: columns)
+    let shares = WeightShares(weights.map(\.1), group: awq.grid.group(columns))
+    let loss = try ParentLoss(block, site, columns: columns, threads: threads)
+    let plainLoss = try loss.value(rounded(weights, scales: nil))
+    var masters = weights
+    var losses: [Double] = []
+    var best: (index: Int, loss: Double, scales: [Float])?
+    for (index, candidate) in candidates.enumerated() {
+      let scales = candidate.scales(inputs.means, shares.means)
+      let value = try loss.value(rounded(masters, scales: scales))
+      if awq.measuresScaledWeights, index == 0 {
+        masters = weights.map { ($0.0, $0.1.columns(times: scales)) }
+      }
+      losses.append(value)
+      if value.isFinite, value < best?.loss ?? .infinity { best = (index, value, scales) }
+    }
+    let isPlainBest = awq.rules == .best && !(best.map { $0.loss < plainLoss } ?? false)
+    guard let best, !isPlainBest else {
+      guard awq.rules == .best || best != nil else {
+        throw Failure(
+          .cannotRepresent, at: site.parent, "no scales give finite outputs",
+          found: "\(losses.count) candidates")
+      }
+      return SiteResult(
+        site: site, losses: losses, best: nil, plainLoss: plainLoss, fold: nil)
+    }
+    return SiteResult(
+      site: site, losses: losses, best: best.index, plainLoss: plainLoss,
+      fold: Fold(site: site, factors: best.scales))
+  }
+
+  /// Q(W·s)/s of each weight.
+  private func rounded(
+    _ weights: [(String, Matrix)], scales: [Float]?
+  ) -> [String: Matrix] {
+    Dictionary(
+      uniqueKeysWithValues: weights.map { name, weight in
+        guard let scales else {
+          return (name, awq.grid.rounded(weight, threads: threads, on: level))
+        }
+        let scaled = awq.grid.rounded(
+          weight.columns(times: scales), threads: threads, on: level)
+        return (name, scaled.columns(times: scales, dividing: true))
+      })
+  }
+
+  private var candidates: [Candidate] {
+    let ratios =
+      awq.fixedRatio.map { [$0] } ?? (0..<awq.points).map { Float($0) / Float(awq.points) }
+    let kinds = awq.rules == .best && awq.isDuo ? [true, false] : [awq.isDuo]
+    return kinds.flatMap { isDuo in ratios.map { Candidate(ratio: $0, isDuo: isDuo) } }
+  }
+}
+
+/// One way to scale channels: mean|x|^ratio, with duo scaling over the weights' share^(1 − ratio).
+private struct Candidate {
+  let ratio: Float
+  let isDuo: Bool
+
+  /// Scales whose largest and smallest multiply to 1; 1 where one is not finite.
+  func scales(_ inputs: [Float], _ shares: [Float]) -> [Float] {
+    let raw = zip(inputs, shares).map { input, share -> Float in
+      let scale = Float(power(Double(input), Double(ratio)))
+      let value = isDuo ? scale / (Float(power(Double(share), Double(1 - ratio))) + 1e-4) : scale
+      return max(value, 1e-4)
+    }
+    let middle = ((raw.max() ?? 1) * (raw.min() ?? 1)).squareRoot()
+    return raw.map { scale in
+      let scale = scale / middle
+      return scale.isFinite && scale > 0 ? scale : 1
+    }
+  }
+}
+
+/// Mean |x| of each input channel over all tokens, sums in f64.
+struct ChannelMeans {
+  let means: [Float]
+
+  init(_ block: some Block, _ linear: String, columns: Int) throws {
+    var sums = [Double](repeating: 0, count: columns)
+    var tokens = 0
+    try block.forEachInput(of: linear) { count, values in
+      values.withValues { values in
+        for token in 0..<count {
+          for column in 0..<columns {
+            sums[column] += Double(values[token * columns + column].magnitude)
+          }
+        }
+      }
+      tokens += count
+    }
+    guard tokens > 0 else {
+      throw Failure(.usage, at: linear, "no token reached this layer")
+    }
+    if let channel = sums.firstIndex(where: { !$0.isFinite }) {
+      throw Failure(
+        .cannotRepresent, at: linear, "an input is not finite", found: "input channel \(channel)")
+    }
+    means = sums.map { Float($0 / Double(tokens)) }
+  }
+}
+
+/// The mean over all rows of |w| / (the largest of its group + 1e-6), for each input channel.
+struct WeightShares {
+  let means: [Float]
+
+  init(_ weights: [Matrix], group: Int) {
+    let columns = weights[0].columns
+    var sums = [Double](repeating: 0, count: columns)
+    for weight in weights {
+      for row in 0..<weight.rows {
+        for start in stride(from: 0, to: columns, by: group) {
+          let part = row * columns + start..<row * columns + min(start + group, columns)
+          let most = weight.values[part].reduce(0) { max($0, $1.magnitude) } + 1e-6
+          for index in part {
+            sums[index - row * columns] += Double(weight.values[index].magnitude / most)
+          }
+        }
+      }
+    }
+    let rows = weights.reduce(0) { $0 + $1.rows }
+    means = sums.map { Float($0 / Double(rows)) }
+  }
+}

@@ -1,0 +1,180 @@
+import Checkpoints
+import Codecs
+import Kernels
+import Synchronization
+import TensorCore
+import TestKit
+import Testing
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Models quantized block by block on calibration windows: the same bytes for any number of threads, in memory
+/// or with hidden states on disk, and after a run that was killed.
+@Suite struct CalibratedTests {
+  private let folder: TemporaryFolder
+  private let source: String
+
+  init() throws {
+    folder = try TemporaryFolder()
+    source = folder.path("in")
+    try TinyModel.write(to: source)
+  }
+
+  fileprivate static func plan(
+    _ source: String, _ formats: [String], method: String = "gptq", threads: Int = 2,
+    sync: Bool = false, maxMemory: Int? = nil,
+    _ change: (inout WeightQuantization) throws -> Void = { _ in }
+  ) throws -> WeightPlan {
+    var quantization = try WeightQuantization(method: method, formats: formats)
+    quantization.groupSize = 32
+    try change(&quantization)
+    var options = ConversionOptions(target: .asIs)
+    (options.sync, options.threads) = (sync, threads)
+    return try WeightPlan(
+      Checkpoint(opening: source), quantization, options, calibration: calibration(),
+      maxMemory: maxMemory)
+  }
+
+  /// Six windows of 32 tokens and one of 20.
+  private static func calibration() throws -> Calibration {
+    var random = SplitMix64(seed: 11)
+    let documents = [32, 32, 32, 32, 32, 32, 20].map { count in
+      CalibrationDocument(
+        ids: (0..<count).map { _ in
+          Int32.random(in: 0..<Int32(TinyModel.vocabulary), using: &random)
+        }, isText: false)
+    }
+    return try Calibration(
+      documents, from: ["drawn"], Calibration.Options(), vocabulary: TinyModel.vocabulary)
+  }
+
+  private func files(_ name: String) throws -> [String: [UInt8]] {
+    try Files.contents(of: folder.path(name))
+  }
+
+  @Test func everyLayoutFromOneRun() throws {
+    let formats = WeightQuantization.formatNames
+    let report = try Self.plan(source, formats).run(to: folder.path("out"))
+    #expect(report.layers.count == TinyModel.blocks * TinyModel.linears)
+    for layer in report.layers {
+      #expect(layer.method == "gptq" && layer.report.tokens == 212)
+      let error = try #require(layer.report.outputError)
+      #expect(error > 0 && error < 0.5)
+    }
+    let first = try Checkpoint(opening: folder.path("out/gptq"))
+    for format in formats {
+      let other = try Checkpoint(opening: folder.path("out/\(format)"))
+      #expect(other.findings.isEmpty, "\(other.findings.map(\.failure))")
+      #expect(try CheckpointComparison(first, other).isEqual, "\(format)")
+    }
+    let meta = first.config.model?.object["quantization_config"]?["meta"]
+    #expect(meta?["damp_percent"]?.double == 0.05)
+    #expect(meta?["calibration"]?["sha256"]?.string?.utf8.count == 64)
+  }
+
+  /// Error feedback loses less of the outputs than rounding does, by the same Hessians.
+  @Test func feedbackIsBetterThanRounding() throws {
+    let made = try Self.plan(source, ["gptq"]) { $0.bits = 3 }.run(to: folder.path("gptq"))
+    let plain = try Self.plan(source, ["gptq"]) { asked in
+      asked.bits = 3
+      asked.dampPercent = 0.999
+    }.run(to: folder.path("rtn"))
+    func sum(_ report: WeightReport) -> Double {
+      report.layers.reduce(0) { $0 + ($1.report.outputError ?? 0) }
+    }
+    #expect(sum(made) < sum(plain))
+  }
+
+  @Test func threadsAndDiskChangeNothing() throws {
+    _ = try Self.plan(source, ["gptq_v2"], threads: 1).run(to: folder.path("one"))
+    _ = try Self.plan(source, ["gptq_v2"], threads: 3).run(to: folder.path("three"))
+    let least = try Self.plan(source, ["gptq_v2"]).memory.least
+    let small = try Self.plan(source, ["gptq_v2"], maxMemory: least + 1)
+    #expect(small.spills)
+    _ = try small.run(to: folder.path("spilled"))
+    #expect(try files("one") == files("three"))
+    #expect(try files("one") == files("spilled"))
+    #expect(throws: Failure.self) {
+      try Self.plan(source, ["gptq_v2"], maxMemory: least - 1)
+    }
+  }
+
+  /// Columns in order of their activations keep a real `g_idx`, which AWQ and MLX have no place for.
+  @Test func actOrderIsHeldOrRefused() throws {
+    let report = try Self.plan(source, ["gptq", "compressed-tensors"]) { $0.actOrder = true }
+      .run(to: folder.path("out"))
+    #expect(report.outputs.allSatisfy { $0.layers.allSatisfy(\.isEqual) })
+    let made = try Checkpoint(opening: folder.path("out/gptq"))
+    let layer = try made.open(#require(made.layer(named: "model.layers.0.self_attn.q_proj")))
+    #expect(layer.form.grouping.isPermuted)
+    for format in ["awq", "mlx"] {
+      let failure = #expect(throws: Failure.self) {
+        try Self.plan(source, ["gptq", format]) { $0.actOrder = true }
+      }
+      #expect(failure?.kind == .cannotRepresent)
+      _ = try Self.plan(source, [format]) { ($0.actOrder, $0.staticGroups) = (true, true) }
+        .run(to: folder.path("static-\(format)"))
+    }
+  }
+
+  @Test func optionsOfTheLoop() throws {
+    let changes: [(inout WeightQuantization) -> Void] = [
+      { $0.trueSequential = false }, { $0.groupAware = false }, { $0.mse = 2.4 },
+      { $0.symmetric = false }, { $0.quantizesHead = true }, { $0.groupSize = -1 },
+    ]
+    for (index, change) in changes.enumerated() {
+      let report = try Self.plan(source, ["gptq_v2"], change).run(to: folder.path("\(index)"))
+      #expect(report.layers.allSatisfy { $0.report.fallback == nil })
+      #expect(report.outputs[0].layers.allSatisfy { $0.isEqual })
+    }
+  }
+
+  /// The process kills itself when so many layers are done.
+  @Test(arguments: [1, 8, 20]) func killedRunIsGoneOnWith(layers: Int) async throws {
+    _ = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: folder.path("whole"))
+    let output = folder.path("out")
+    await #expect(processExitsWith: .signal(SIGKILL)) {
+      [source = source as String, output = output as String, layers] in
+      let count = Mutex(0)
+      var observer = WeightPlan.Observer()
+      observer.layer = { _ in
+        let seen = count.withLock { count in
+          count += 1
+          return count
+        }
+        if seen == layers { raise(SIGKILL) }
+      }
+      _ = try CalibratedTests.plan(source, ["gptq", "mlx"], sync: true)
+        .run(to: output, observer: observer)
+    }
+    #expect(FileSystem.kind(of: output + "/gptq") == nil)
+    let report = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: output)
+    #expect(report.resumedBlocks == (layers + TinyModel.linears - 1) / TinyModel.linears)
+    #expect(try files("out") == files("whole"))
+    #expect(try folder.names() == ["in", "out", "whole"])
+  }
+
+  /// Activations that grow beyond all numbers are named by their block.
+  @Test func infiniteActivationsAreNamed() throws {
+    var model = try Checkpoint(opening: source).tensors.tensors.reduce(into: Model()) {
+      model, tensor in
+      var bytes = try tensor.contents().bytes.array
+      if tensor.name == "model.layers.1.mlp.down_proj.weight" { bytes[0...1] = [0x00, 0x7C] }
+      model.add(tensor.name, tensor.dtype, tensor.shape.dimensions, bytes)
+    }
+    model.config = TinyModel.config
+    let path = folder.path("infinite")
+    try model.write(to: path)
+    let failure = #expect(throws: Failure.self) {
+      try Self.plan(path, ["gptq"]).run(to: folder.path("out"))
+    }
+    #expect(failure?.description.contains("model.layers.1") == true)
+    #expect(FileSystem.kind(of: folder.path("out")) == nil)
+  }
+}

@@ -1,0 +1,99 @@
+import Checkpoints
+import Kernels
+import Models
+import TensorCore
+import TestKit
+import Testing
+
+/// Every full-sized checkpoint whose model is known, beside its peer's logits, text and native run, where
+/// `NIBBLE_GOLDENS` names their folder.
+///
+/// The expected logits are those of transformers in f32 with the weights dequantized by the peer. Dense
+/// checkpoints agree within 2e-4. So do packed ones, except where the peer dequantizes in a 16-bit type
+/// (none of these); `native_logits_prompt_last` is the peer's own run in its 16-bit type, which
+/// differs by 1e-2 of the largest logit.
+@Suite struct ModelGoldensTests {
+  @Test func logitsAndTextAreThePeers() throws {
+    guard let root = Fixtures.goldens else {
+      print("skipped: logits of all goldens; NIBBLE_GOLDENS names no folder")
+      return
+    }
+    var (checked, skipped) = (0, 0)
+    let dense = try FileSystem.names(in: root + "/models").map { "models/" + $0 }
+    for name in try FileSystem.names(in: root) + dense {
+      let path = root + "/" + name
+      guard FileSystem.kind(of: path + "/config.json") == .file,
+        FileSystem.kind(of: path + "/expected.safetensors") == .file
+      else {
+        skipped += 1
+        continue
+      }
+      try check(ModelLogits(path), name)
+      checked += 1
+    }
+    #expect(checked > 0)
+    print("checked the logits of \(checked) goldens, skipped \(skipped) folders without logits")
+  }
+
+  private func check(_ golden: ModelLogits, _ name: String) throws {
+    let checkpoint = try Checkpoint(opening: golden.path)
+    let model = try checkpoint.model(on: CPUCompute())
+    let difference = try logitDifference(golden, model)
+    let text = try Self.text(golden, model, within: difference)
+    let native = try nativeDifference(golden, checkpoint)
+    #expect(difference < 2e-4, "\(name)")
+    #expect(text == nil, "\(name): \(text ?? "")")
+    #expect(native ?? 0 < 1e-2, "\(name)")
+    print("\(name) | \(difference) | \(text ?? "32 tokens equal") | \(native.map { "\($0)" } ?? "–")")
+  }
+
+  private func logitDifference(_ golden: ModelLogits, _ model: CausalModel) throws -> Float {
+    let ids = try golden.integers("input_ids")
+    let logits = try model.logits(ids, model.makeState(capacity: ids.count))
+    let width = model.vocabularySize
+    let rows = try golden.integers("logit_positions").flatMap {
+      logits[Int($0) * width..<(Int($0) + 1) * width]
+    }
+    return try ModelLogits.difference(rows, golden.floats("logits"))
+  }
+
+  /// What differs in 32 greedy tokens, until one whose two best logits are nearer to each other than the
+  /// error; nil where nothing does.
+  private static func text(
+    _ golden: ModelLogits, _ model: CausalModel, within error: Float
+  ) throws -> String? {
+    let json = try JSON(
+      parsing: FileSystem.contents(of: golden.path + "/expected.json", limit: 1 << 24),
+      at: golden.path)
+    let prompt = json["prompt_ids"]?.array?.compactMap(\.int).map(Int32.init) ?? []
+    let expected = json["generated_ids"]?.array?.compactMap(\.int) ?? []
+    let gaps = json["greedy_gaps"]?.array?.compactMap(\.double) ?? []
+    let state = try model.makeState(capacity: prompt.count + expected.count)
+    var logits = try model.logits(prompt, state, rows: .last)
+    for (index, token) in expected.enumerated() {
+      let best = logits.indices.max { logits[$0] < logits[$1] } ?? 0
+      if best != token {
+        return gaps[index] <= 2 * Double(error) ? nil : "token \(index): \(best) for \(token)"
+      }
+      if index + 1 < expected.count {
+        logits = try model.logits([Int32(best)], state, rows: .last)
+      }
+    }
+    return nil
+  }
+
+  /// Of the peer's own run, in parts of its largest logit; nil where there is none.
+  private func nativeDifference(_ golden: ModelLogits, _ checkpoint: Checkpoint) throws -> Float? {
+    let native = try golden.floats("part:native_logits_prompt_last")
+    guard !native.isEmpty else { return nil }
+    let json = try JSON(
+      parsing: FileSystem.contents(of: golden.path + "/expected.json", limit: 1 << 24),
+      at: golden.path)
+    let prompt = json["prompt_ids"]?.array?.compactMap(\.int).map(Int32.init) ?? []
+    let model = try checkpoint.model(on: CPUCompute(), activations: .config)
+    let logits = try model.logits(
+      prompt, model.makeState(capacity: prompt.count), rows: .last)
+    let largest = native.reduce(0) { max($0, $1.magnitude) }
+    return ModelLogits.difference(logits, native) / largest
+  }
+}
