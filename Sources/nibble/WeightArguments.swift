@@ -181,8 +181,14 @@ struct WeightArguments: ParsableArguments {
     let log = try log.map { try LineLog(path: $0) }
     let line = ProgressLine()
     var observer = WeightPlan.Observer()
+    let began = ContinuousClock.now
     observer.progress = { stage, done, total in
-      line.update("\(stage)", done, total)
+      var label = "\(stage)"
+      if stage == .quantizing, done > 0, done < total {
+        let passed = (ContinuousClock.now - began) / .seconds(1)
+        label += ", \(Words.fixed(passed * Double(total - done) / Double(done), 0)) s left"
+      }
+      line.update(label, done, total)
     }
     observer.layer = { log?.write(JSON.object($0.json).text()) }
     let report = try plan.run(to: output.output ?? "", observer: observer)
