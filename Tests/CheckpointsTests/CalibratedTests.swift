@@ -135,6 +135,26 @@ import Testing
     }
   }
 
+  /// AWQ's folds are in the norms and the weights alike, whatever the layout and the number of threads.
+  @Test(arguments: ["awq", "awq+gptq"]) func foldsAreWritten(method: String) throws {
+    let formats = ["gptq_v2", "mlx"]
+    let report = try Self.plan(source, formats, method: method, threads: 1)
+      .run(to: folder.path("one"))
+    _ = try Self.plan(source, formats, method: method, threads: 3).run(to: folder.path("three"))
+    #expect(try files("one") == files("three"))
+    #expect(report.layers.allSatisfy { $0.method == (method == "awq" ? "awq" : "gptq") })
+    #expect(report.outputs.allSatisfy { $0.layers.allSatisfy(\.isEqual) })
+    let (dense, made) = (
+      try Checkpoint(opening: source), try Checkpoint(opening: folder.path("one/mlx"))
+    )
+    let norms = dense.tensors.tensors.filter { $0.name.contains("layernorm") }
+    let changed = try norms.filter { norm in
+      let other = try #require(made.tensors[norm.name])
+      return try other.contents().bytes.array != norm.contents().bytes.array
+    }
+    #expect(!changed.isEmpty)
+  }
+
   /// The process kills itself when so many layers are done.
   @Test(arguments: [1, 8, 20]) func killedRunIsGoneOnWith(layers: Int) async throws {
     _ = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: folder.path("whole"))
