@@ -27,6 +27,10 @@ struct WeightArguments: ParsableArguments {
   @Flag(inversion: .prefixedNo, help: "GPTQ: groups and the inputs in them in order of their size.")
   var actGroupAware: Bool?
 
+  @Flag(
+    help: "GPTQ: ranges of groups from weights with all errors so far, not only earlier blocks'.")
+  var compensateRanges = false
+
   @Flag(inversion: .prefixedNo, help: "Layers of a block see what those before them have become.")
   var trueSequential: Bool?
 
@@ -109,6 +113,7 @@ struct WeightArguments: ParsableArguments {
     made.actOrder = descAct
     made.staticGroups = staticGroups
     made.groupAware = actGroupAware
+    made.compensatesRanges = compensateRanges
     made.trueSequential = trueSequential ?? made.trueSequential
     made.mse = mse ?? made.mse
     made.awqRules = awqRules ?? made.awqRules
@@ -130,7 +135,7 @@ struct WeightArguments: ParsableArguments {
       "--format": format != nil, "--bits": bits != nil, "--group-size": groupSize != nil,
       "--sym": sym != nil, "--desc-act": descAct, "--static-groups": staticGroups,
       "--act-group-aware": actGroupAware != nil, "--true-sequential": trueSequential != nil,
-      "--mse": mse != nil,
+      "--compensate-ranges": compensateRanges, "--mse": mse != nil,
       "--awq-rules": awqRules != nil, "--clip": clip != nil, "--clip-tokens": clipTokens != nil,
       "--max-memory": maxMemory != nil, "--damp-percent": dampPercent != nil,
       "--damp-auto-increment": dampAutoIncrement != nil, "--override": !override.isEmpty,

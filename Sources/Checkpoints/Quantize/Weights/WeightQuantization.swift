@@ -37,6 +37,9 @@ public struct WeightQuantization: Sendable {
   public var staticGroups = false
   /// GPTQ takes columns in order inside of their groups; nil: where neither order is asked for.
   public var groupAware: Bool?
+  /// GPTQ finds a group's range from weights that hold all errors made so far, those of their own block
+  /// too; as published they hold those of earlier blocks only.
+  public var compensatesRanges = false
   /// Linear layers of a block see what their predecessors in it have become.
   public var trueSequential = true
   /// The norm of errors that ranges are searched by, such as 2.4; 0 takes the whole range.
@@ -120,7 +123,8 @@ extension WeightQuantization {
     for settings in [settings(for: "")] + overrides.map({ $0.applied(to: settings(for: "")) }) {
       try Self.check(settings)
     }
-    guard method.feedsBack || !(actOrder || staticGroups || groupAware == true) else {
+    guard method.feedsBack || !(actOrder || staticGroups || groupAware == true || compensatesRanges)
+    else {
       throw Failure(
         .usage, at: "--method", "columns have an order only in gptq",
         expected: "gptq or awq+gptq", found: method.rawValue)
@@ -174,7 +178,8 @@ extension WeightQuantization {
       "group_size": .integer(groupSize), "sym": .bool(isSymmetric),
       "desc_act": .bool(actOrder), "static_groups": .bool(staticGroups),
       "act_group_aware": .bool(usesGroupAware), "true_sequential": .bool(trueSequential),
-      "mse": .real(mse), "damp_percent": .real(dampPercent),
+      "compensate_ranges": .bool(compensatesRanges), "mse": .real(mse),
+      "damp_percent": .real(dampPercent),
       "damp_auto_increment": .real(dampIncrement),
       "clip_tokens": clipTokens.map { .integer($0) } ?? .null, "clip": .bool(clips),
       "awq_rules": .string(awqRules.rawValue),

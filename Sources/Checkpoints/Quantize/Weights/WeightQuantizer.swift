@@ -32,6 +32,7 @@ struct WeightQuantizer: Sendable {
     gptq.order =
       quantization.actOrder ? .descending : quantization.usesGroupAware ? .groupAware : .stored
     gptq.hasStaticGroups = quantization.staticGroups
+    gptq.compensatesRanges = quantization.compensatesRanges
     gptq.dampPercent = quantization.dampPercent
     gptq.dampAutoIncrement = quantization.dampIncrement
     gptq.isStrict = quantization.strict

@@ -144,6 +144,7 @@ extension WeightPlan {
     details["damp_percent"] = .real(quantization.dampPercent)
     details["damp_auto_increment"] = .real(quantization.dampIncrement)
     details["static_groups"] = .bool(quantization.staticGroups)
+    details["compensate_ranges"] = .bool(quantization.compensatesRanges)
     details["true_sequential"] = .bool(quantization.trueSequential)
     details["act_group_aware"] = .bool(quantization.usesGroupAware)
     return details
