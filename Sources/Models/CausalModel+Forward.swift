@@ -11,7 +11,8 @@ extension CausalModel {
   ///
   /// Throws `usage` for ids that are no tokens and texts longer than the state has room for, `malformed` where
   /// a logit is not a number, naming the block that made the first.
-  public func forward(_ ids: [Int32], _ state: ModelState, logits rows: LogitRows) throws -> Buffer {
+  public func forward(_ ids: [Int32], _ state: ModelState, logits rows: LogitRows) throws -> Buffer
+  {
     let tokens = try check(ids, state)
     let length = state.position + tokens
     let step = max(Self.chunk / state.sequences, 1)
@@ -34,14 +35,17 @@ extension CausalModel {
   }
 
   /// Logits of `forward` on the host.
-  public func logits(_ ids: [Int32], _ state: ModelState, rows: LogitRows = .all) throws -> [Float] {
+  public func logits(_ ids: [Int32], _ state: ModelState, rows: LogitRows = .all) throws -> [Float]
+  {
     let buffer = try forward(ids, state, logits: rows)
     return try compute.floats(buffer, buffer.count)
   }
 
   private static func part(_ range: Range<Int>, of ids: [Int32], _ sequences: Int) -> [Int32] {
     let tokens = ids.count / sequences
-    return (0..<sequences).flatMap { ids[$0 * tokens..<($0 + 1) * tokens].dropFirst(range.lowerBound).prefix(range.count) }
+    return (0..<sequences).flatMap {
+      ids[$0 * tokens..<($0 + 1) * tokens].dropFirst(range.lowerBound).prefix(range.count)
+    }
   }
 
   private func pass(_ ids: [Int32], _ state: ModelState, _ rows: LogitRows, length: Int) throws

@@ -7,7 +7,9 @@ import Testing
 
 /// Blocks as quantizers see them, of every family's fixture.
 @Suite struct CalibrationBlockTests {
-  static let windows: [[Int32]] = [[3, 9, 21, 40, 7, 7], [1, 30, 2, 47, 11, 5], [8, 6, 4, 2, 0, 13]]
+  static let windows: [[Int32]] = [
+    [3, 9, 21, 40, 7, 7], [1, 30, 2, 47, 11, 5], [8, 6, 4, 2, 0, 13],
+  ]
 
   private static func model(_ name: String) throws -> CausalModel {
     try Checkpoint(opening: Fixtures.path("models/" + name))

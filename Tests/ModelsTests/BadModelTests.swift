@@ -90,7 +90,8 @@ import Testing
     ("num_hidden_layers", .string("two")), ("num_hidden_layers", .integer(1 << 40)),
     ("num_key_value_heads", .integer(4)), ("rms_norm_eps", .bool(true)),
     ("hidden_act", "tanh"), ("head_dim", 3), ("rope_scaling", "linear"),
-    ("rope_scaling", .object(JSONObject(["type": "cubic"]))), ("rope_scaling", .object(JSONObject(["type": "linear"]))),
+    ("rope_scaling", .object(JSONObject(["type": "cubic"]))),
+    ("rope_scaling", .object(JSONObject(["type": "linear"]))),
     ("rope_theta", .integer(-1)), ("tie_word_embeddings", .integer(1)),
   ])
   func fieldsOfTheConfigAreChecked(_ field: (String, JSON)) throws {

@@ -110,8 +110,7 @@ struct GatedDecoder {
   }
 
   /// Embedding, blocks, final norm and head.
-  func blueprint(ropes: [RopePlan], tied: Bool = false, _ blocks: [BlockPlan]) throws -> Blueprint
-  {
+  func blueprint(ropes: [RopePlan], tied: Bool = false, _ blocks: [BlockPlan]) throws -> Blueprint {
     let vocabulary = try config.size("vocab_size")
     return Blueprint(
       vocabularySize: vocabulary, hiddenSize: hiddenSize,

@@ -39,7 +39,9 @@ extension ModelSource {
       "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4,
       "max_position_embeddings": 131_072,
     ]
-    if inner != nil { for (key, value) in defaults where object[key] == nil { object[key] = value } }
+    if inner != nil {
+      for (key, value) in defaults where object[key] == nil { object[key] = value }
+    }
     let fields = ConfigFields(object: object, path: (inner ?? config).path)
     return ModelSource(config: fields, prefix: prefix, names: names)
   }
@@ -50,7 +52,8 @@ extension GatedDecoder {
   fileprivate func twoRopes() throws -> [RopePlan] {
     if let parameters = try config.nested("rope_parameters"), config.value("rope_scaling") == nil {
       return try [("full_attention", 1e6), ("sliding_attention", 1e4)].map { key, base in
-        let fields = try parameters.nested(key) ?? ConfigFields(object: JSONObject(), path: config.path)
+        let fields =
+          try parameters.nested(key) ?? ConfigFields(object: JSONObject(), path: config.path)
         return try RopeFields(fields, of: config.without("rope_theta"), defaultBase: base)
           .plan(headSize: headSize)
       }

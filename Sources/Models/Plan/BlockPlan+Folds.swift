@@ -87,7 +87,8 @@ extension BlockPlan {
   private static func order(_ plan: GatedPlan) -> AbsorbedOrder {
     let sources: [(linear: String, rows: Range<Int>)]
     switch plan.projections {
-    case .separate(let gate, let up): sources = [(gate.name, 0..<gate.rows), (up.name, 0..<up.rows)]
+    case .separate(let gate, let up):
+      sources = [(gate.name, 0..<gate.rows), (up.name, 0..<up.rows)]
     case .fused(let fused):
       let width = plan.down.columns
       sources = [(fused.name, 0..<width), (fused.name, width..<fused.rows)]

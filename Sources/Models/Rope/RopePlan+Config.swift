@@ -46,7 +46,9 @@ struct RopeFields {
     case "default": return .none
     case "linear": return .linear(factor: try factor())
     case "dynamic":
-      guard width > 2 else { throw parameters.wrong("rope_type", .string(kind), expected: "more than 2 numbers to turn") }
+      guard width > 2 else {
+        throw parameters.wrong("rope_type", .string(kind), expected: "more than 2 numbers to turn")
+      }
       return .dynamic(
         factor: try factor(), positions: try config.size("max_position_embeddings"))
     case "llama3": return .llama3(try llama3())

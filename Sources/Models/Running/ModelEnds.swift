@@ -18,7 +18,8 @@ struct ModelEnds: Sendable {
     compute = loader.compute
     let source = try loader.source(blueprint.embedding.tokens)
     tokens = try loader.compute.load(source, activations: .float)
-    factor = blueprint.embedding.isScaled
+    factor =
+      blueprint.embedding.isScaled
       ? try Self.scale(blueprint.hiddenSize, as: source.denseType) : 1
     positions = try (blueprint.embedding.positions?.table).map(loader.table)
     projectIn = try blueprint.embedding.projectIn.map(loader.table)
