@@ -28,6 +28,7 @@ extension ConversionPlan {
           ["name": .string($0.name), "bytes": .integer($0.layout.byteCount)]
         }),
       "tensors": .array(outputs.map(\.json)),
+      "source_tensors": .array(fates.map(\.json)),
       "side_files": .strings(sideFiles.carried),
       "left_behind": .array(
         sideFiles.left.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
@@ -100,6 +101,7 @@ extension ConversionReport {
       "padding": padding.map(\.json) ?? .null, "requantized": .array(errors.map(\.json)),
       "written_dense": .strings(rest?.names ?? []),
       "layers": .array(layers.map(\.json)),
+      "source_tensors": .array(fates.map(\.json)),
       "manifest_seconds": manifestSeconds.map(JSON.real) ?? .null,
     ])
   }

@@ -16,6 +16,8 @@ public struct ConversionReport: Sendable {
   public let errors: [RequantizationError]
   /// Tensors that were carried over, all of them compared byte for byte.
   public let carriedTensors: Int
+  /// What has become of every tensor of the source.
+  public let fates: [SourceFate]
   /// What was padded for tensor parallelism, if that was asked for.
   public let padding: RankPadding?
   /// What was quantized; nil where nothing was.
@@ -166,7 +168,7 @@ extension ConversionPlan {
     return ConversionReport(
       path: path, target: options.target, layers: results, changes: layers,
       rest: options.restType.map { (rest.map(\.name), $0) }, errors: errors,
-      carriedTensors: carried, padding: padding, quantized: quantized,
+      carriedTensors: carried, fates: fates, padding: padding, quantized: quantized,
       byteCount: shards.totalSize, proofBegan: began)
   }
 

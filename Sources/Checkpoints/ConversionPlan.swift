@@ -36,6 +36,8 @@ public struct ConversionPlan: Sendable {
   /// Config files with their new content.
   public let configs: [ConfigRewrite.File]
   public let sideFiles: SideFiles
+  /// What becomes of every tensor of the source, in its order.
+  public let fates: [SourceFate]
   /// What is padded for tensor parallelism; nil where that was not asked for.
   public let padding: RankPadding?
   /// The config the output will have, without its dialect; nil where it has no quantization.
@@ -116,6 +118,7 @@ public struct ConversionPlan: Sendable {
       tensors: outputs.map(\.info), metadata: Self.metadata(of: source, for: options.target),
       maxShardBytes: options.maxShardBytes)
     sideFiles = try SideFiles(of: source)
+    fates = try Reconciliation(source, outputs, shards).fates(of: source)
   }
 
   private static func fit(

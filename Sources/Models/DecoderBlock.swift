@@ -14,10 +14,8 @@ public final class DecoderBlock: Sendable {
     weights = try BlockWeights(plan, from: loader)
   }
 
-  /// `block` with other weights.
-  init(_ block: DecoderBlock, _ weights: BlockWeights) {
-    (plan, ropes, loader) = (block.plan, block.ropes, block.loader)
-    self.weights = weights
+  init(_ plan: BlockPlan, _ ropes: [RopePlan], _ loader: WeightLoader, _ weights: BlockWeights) {
+    (self.plan, self.ropes, self.loader, self.weights) = (plan, ropes, loader, weights)
   }
 
   func pass(_ passage: Passage, _ pool: BufferPool) -> BlockPass {

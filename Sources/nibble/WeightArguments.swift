@@ -39,6 +39,21 @@ struct WeightArguments: ParsableArguments {
   @Option(help: "GPTQ: by how much that part grows until the Hessian is positive.")
   var dampAutoIncrement: Double?
 
+  @Option(help: "AWQ: whose searches, best (default) or autoawq.")
+  var awqRules: WeightQuantization.AWQRules?
+
+  @Flag(inversion: .prefixedNo, help: "AWQ: clip the ranges of weights.")
+  var clip: Bool?
+
+  @Option(help: "AWQ: tokens that the clip search looks at; all by default.")
+  var clipTokens: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "The memory a calibrated run may take, such as 8GB: hidden states go to a file where it is "
+        + "less.", valueName: "size"))
+  var maxMemory: ByteSize?
+
   @Option(
     help: ArgumentHelp(
       "Other settings for modules that an expression matches from their start.",
@@ -81,7 +96,8 @@ struct WeightArguments: ParsableArguments {
   @Flag(help: "Fail where a layer would be rounded to nearest instead, or text is short.")
   var strict = false
 
-  @Option(help: ArgumentHelp("Write a line of JSON for each layer as it is done.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Write a line of JSON for each layer as it is done.", valueName: "file"))
   var log: String?
 
   func quantization(_ method: String) throws -> WeightQuantization {
@@ -95,6 +111,9 @@ struct WeightArguments: ParsableArguments {
     made.groupAware = actGroupAware
     made.trueSequential = trueSequential ?? made.trueSequential
     made.mse = mse ?? made.mse
+    made.awqRules = awqRules ?? made.awqRules
+    made.clips = clip ?? made.clips
+    made.clipTokens = clipTokens
     made.dampPercent = dampPercent ?? made.dampPercent
     made.dampIncrement = dampAutoIncrement ?? made.dampIncrement
     made.overrides = try override.map { try ModuleOverride(parsing: $0) }
@@ -111,7 +130,9 @@ struct WeightArguments: ParsableArguments {
       "--format": format != nil, "--bits": bits != nil, "--group-size": groupSize != nil,
       "--sym": sym != nil, "--desc-act": descAct, "--static-groups": staticGroups,
       "--act-group-aware": actGroupAware != nil, "--true-sequential": trueSequential != nil,
-      "--mse": mse != nil, "--damp-percent": dampPercent != nil,
+      "--mse": mse != nil,
+      "--awq-rules": awqRules != nil, "--clip": clip != nil, "--clip-tokens": clipTokens != nil,
+      "--max-memory": maxMemory != nil, "--damp-percent": dampPercent != nil,
       "--damp-auto-increment": dampAutoIncrement != nil, "--override": !override.isEmpty,
       "--skip": !skip.isEmpty, "--quantize-head": quantizeHead,
       "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
@@ -144,7 +165,8 @@ struct WeightArguments: ParsableArguments {
         .malformed, at: calibration.joined(separator: ", "), "the calibration text is short",
         expected: "\(text.samples) windows", found: "\(read.windows.count)")
     }
-    return try WeightPlan(model, asked, options, calibration: read)
+    return try WeightPlan(
+      model, asked, options, calibration: read, maxMemory: maxMemory?.bytes)
   }
 
   /// Shows the plan, or runs it.
@@ -155,11 +177,18 @@ struct WeightArguments: ParsableArguments {
     if output.dryRun {
       return Terminal.print(output.json ? plan.json.text(indent: 2) : WeightText.plan(plan))
     }
+    if plan.calibration != nil { Terminal.complain("memory: \(WeightText.memory(plan))") }
     let log = try log.map { try LineLog(path: $0) }
     let line = ProgressLine()
     var observer = WeightPlan.Observer()
+    let began = ContinuousClock.now
     observer.progress = { stage, done, total in
-      line.update("\(stage)", done, total)
+      var label = "\(stage)"
+      if stage == .quantizing, done > 0, done < total {
+        let passed = (ContinuousClock.now - began) / .seconds(1)
+        label += ", \(Words.fixed(passed * Double(total - done) / Double(done), 0)) s left"
+      }
+      line.update(label, done, total)
     }
     observer.layer = { log?.write(JSON.object($0.json).text()) }
     let report = try plan.run(to: output.output ?? "", observer: observer)

@@ -8,9 +8,18 @@ enum WeightText {
     table.add("by", settings(plan))
     table.add(
       "layers",
-      "\(plan.layerCount) in \(Words.plural(plan.blockCount, "block")), \(plan.weightCount) weights")
+      "\(plan.layerCount) in \(Words.plural(plan.blockCount, "block")), \(plan.weightCount) weights"
+    )
     if !plan.denseLayers.isEmpty {
       table.add("dense", plan.denseLayers.map(\.escapedForDisplay).joined(separator: ", "))
+    }
+    if let text = plan.calibration {
+      table.add(
+        "runs on",
+        "\(text.sources.joined(separator: ", ").escapedForDisplay): "
+          + "\(Words.plural(text.windows.count, "window")), \(text.usedTokens) tokens used, "
+          + "\(text.droppedTokens) dropped")
+      table.add("memory", memory(plan))
     }
     for forecast in plan.forecasts {
       let changes = forecast.changes.map(\.description)
@@ -21,6 +30,13 @@ enum WeightText {
           + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"))
     }
     return table.text()
+  }
+
+  /// What a calibrated run will take, told before it begins.
+  static func memory(_ plan: WeightPlan) -> String {
+    let states = Words.bytes(plan.memory.hiddenStates)
+    return "about \(Words.bytes(plan.memory.least)), and \(states) of hidden states "
+      + (plan.spills ? "in a file" : "in memory")
   }
 
   static func settings(_ plan: WeightPlan) -> String {
@@ -42,7 +58,9 @@ enum WeightText {
     }
     for layer in report.layers {
       let name = layer.name.escapedForDisplay
-      if let reason = layer.report.fallback { lines.append("rounded to nearest: \(name): \(reason)") }
+      if let reason = layer.report.fallback {
+        lines.append("rounded to nearest: \(name): \(reason)")
+      }
       if let note = layer.note { lines.append("\(name): \(note)") }
     }
     return lines.joined(separator: "\n")

@@ -135,6 +135,27 @@ import Testing
     }
   }
 
+  /// AWQ's folds are in the norms and the weights alike, whatever the layout and the number of threads.
+  @Test(arguments: ["awq", "awq+gptq"]) func foldsAreWritten(method: String) throws {
+    let formats = ["gptq_v2", "mlx"]
+    let report = try Self.plan(source, formats, method: method, threads: 1)
+      .run(to: folder.path("one"))
+    _ = try Self.plan(source, formats, method: method, threads: 3).run(to: folder.path("three"))
+    #expect(try files("one") == files("three"))
+    #expect(report.layers.allSatisfy { $0.method == (method == "awq" ? "awq" : "gptq") })
+    #expect(report.outputs.allSatisfy { $0.layers.allSatisfy(\.isEqual) })
+    let dense = try Checkpoint(opening: source)
+    let made = try Checkpoint(opening: folder.path("one/mlx"))
+    var changed = 0
+    for norm in dense.tensors.tensors where norm.name.contains("layernorm") {
+      let other = try #require(made.tensors[norm.name])
+      let bytes = try other.source.contents(other.offset..<other.offset + other.byteCount)
+      let before = try norm.source.contents(norm.offset..<norm.offset + norm.byteCount)
+      if bytes != before { changed += 1 }
+    }
+    #expect(changed > 0)
+  }
+
   /// The process kills itself when so many layers are done.
   @Test(arguments: [1, 8, 20]) func killedRunIsGoneOnWith(layers: Int) async throws {
     _ = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: folder.path("whole"))

@@ -78,7 +78,8 @@ import Tokenizers
       try Tokenizer(path: Fixtures.path("tokenizers/valid/llama3.json"))
     } template: {
       try ChatTemplate(
-        parsing: "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}", at: "template")
+        parsing: "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}", at: "template"
+      )
     }
   }
 

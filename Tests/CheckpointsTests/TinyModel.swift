@@ -26,7 +26,9 @@ struct TinyModel {
     var model = Model()
     func halves(_ count: Int, _ spread: Float, around middle: Float = 0) -> [UInt8] {
       (0..<count).flatMap { _ -> [UInt8] in
-        let sum = (0..<4).reduce(Float(0)) { sum, _ in sum + Float.random(in: -1...1, using: &random) }
+        let sum = (0..<4).reduce(Float(0)) { sum, _ in
+          sum + Float.random(in: -1...1, using: &random)
+        }
         let half = Float16(middle + sum * spread).bitPattern
         return [UInt8(truncatingIfNeeded: half), UInt8(half >> 8)]
       }

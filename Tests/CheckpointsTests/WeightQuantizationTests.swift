@@ -152,7 +152,9 @@ import Testing
       let failure = #expect(throws: Failure.self) { try plan("rtn", ["gptq"], change) }
       #expect(failure?.kind == .usage)
     }
-    for (method, formats) in [("rtm", ["gptq"]), ("rtn", []), ("rtn", ["nf4"]), ("rtn", ["awq", "awq"])] {
+    for (method, formats) in [
+      ("rtm", ["gptq"]), ("rtn", []), ("rtn", ["nf4"]), ("rtn", ["awq", "awq"]),
+    ] {
       let failure = #expect(throws: Failure.self) { try plan(method, formats) }
       #expect(failure?.kind == .usage)
     }

@@ -68,7 +68,10 @@ final class HiddenStates {
 
   /// Throws `io`.
   func set(_ values: [Float], at index: Int) throws {
-    guard let file else { return kept[index] = values }
+    guard let file else {
+      kept[index] = values
+      return
+    }
     try file.write(values.rawSpan, at: offsets[index])
   }
 }

@@ -46,3 +46,8 @@ extension Matrix {
     return result
   }
 }
+
+extension CalibrationBlock {
+  /// The block with the weights as they are now.
+  public var decoderBlock: DecoderBlock { DecoderBlock(plan, ropes, loader, weights) }
+}

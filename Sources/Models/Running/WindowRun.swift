@@ -134,6 +134,6 @@ extension DecoderBlock {
       guard let source = sources[linear.name] else { continue }
       changed[linear.name] = try loader.linear(linear, source, bias: loader.bias(linear))
     }
-    return DecoderBlock(self, weights.replacing(changed))
+    return DecoderBlock(plan, ropes, loader, weights.replacing(changed))
   }
 }

@@ -7,7 +7,7 @@ struct Bench: ParsableCommand {
     abstract: "Measure against the limits of this machine in the same run.", shouldDisplay: false,
     subcommands: [
       BenchKernels.self, BenchCodecs.self, BenchOpen.self, BenchConvert.self, BenchPack.self,
-      BenchQuantize.self, BenchQuantiles.self, BenchGPTQ.self, BenchTokenize.self,
+      BenchQuantize.self, BenchQuantiles.self, BenchGPTQ.self, BenchAWQ.self, BenchTokenize.self,
       BenchCheckpoint.self, BenchLinear.self, BenchDecode.self,
     ])
 }

@@ -23,12 +23,31 @@ struct BlockQuantizer {
   }
 
   func quantize() throws -> Made {
+    guard parent.plan.quantization.method.folds else {
+      return try feedBack(block) { try $0.matrix }
+    }
+    let folded = try FoldedBlock(parent, block, Array(modules.values))
+    guard parent.plan.quantization.method.feedsBack else {
+      let layers = try modules.values.sorted { $0.name < $1.name }.map {
+        try quantizer.roundClipped(folded.weight($0), $0)
+      }
+      return Made(layers: layers, changed: folded.changed)
+    }
+    var made = try feedBack(folded.block) { try folded.weight($0) }
+    made.changed = folded.changed
+    return made
+  }
+
+  /// Rounds with error feedback what `weight` gives for each layer of a block.
+  private func feedBack(
+    _ block: DecoderBlock, weight: (QuantizedModules.Module) throws -> Matrix
+  ) throws -> Made {
     var made = Made()
     var current = block
     let stages = stages
     let passes = parent.plan.quantization.trueSequential ? stages : [stages.flatMap(\.self)]
     for groups in passes {
-      let layers = try quantize(groups, of: current)
+      let layers = try quantize(groups, of: current, weight)
       made.layers += layers
       current = try current.replacing(
         Dictionary(uniqueKeysWithValues: layers.map { ($0.record.name, $0.source) }))
@@ -56,7 +75,8 @@ struct BlockQuantizer {
 
   /// Hessians of as many groups at a time as memory takes, and the layers by them.
   private func quantize(
-    _ groups: [[QuantizedModules.Module]], of block: DecoderBlock
+    _ groups: [[QuantizedModules.Module]], of block: DecoderBlock,
+    _ weight: (QuantizedModules.Module) throws -> Matrix
   ) throws -> [MadeLayer] {
     var layers: [MadeLayer] = []
     var rest = groups[...]
@@ -70,7 +90,7 @@ struct BlockQuantizer {
         rest.removeFirst()
       }
       let sums = try gather(part, of: block)
-      for (group, sum) in zip(part, sums) { layers += try quantize(group, by: sum) }
+      for (group, sum) in zip(part, sums) { layers += try quantize(group, by: sum, weight) }
     }
     return layers
   }
@@ -102,7 +122,8 @@ struct BlockQuantizer {
 
   /// Layers of one input. An expert that saw too little is rounded to nearest.
   private func quantize(
-    _ group: [QuantizedModules.Module], by sum: HessianSum
+    _ group: [QuantizedModules.Module], by sum: HessianSum,
+    _ weight: (QuantizedModules.Module) throws -> Matrix
   ) throws -> [MadeLayer] {
     let least = parent.plan.quantization.minExpertTokens
     let all = parent.calibration.usedTokens
@@ -115,7 +136,7 @@ struct BlockQuantizer {
           remedy: "more calibration text, or no --strict")
       }
       return try group.map {
-        try quantizer.round(Matrix(reading: $0.weight), $0, insteadOf: reason)
+        try quantizer.round(weight($0), $0, insteadOf: reason)
       }
     }
     let hessian = try sum.finish()
@@ -130,7 +151,7 @@ struct BlockQuantizer {
       guard let known = factors.first(where: { $0.settings == settings }) else {
         throw Failure(.internal, at: module.name, "a factored Hessian was lost")
       }
-      return try quantizer.feedBack(Matrix(reading: module.weight), module, known.factor)
+      return try quantizer.feedBack(weight(module), module, known.factor)
     }
   }
 
@@ -141,6 +162,13 @@ struct BlockQuantizer {
       try quantizer.round(
         Matrix(reading: $0.weight), $0, insteadOf: "the model's block does not read it")
     }
+  }
+}
+
+extension QuantizedModules.Module {
+  /// The weight as the checkpoint has it. Throws `io`.
+  var matrix: Matrix {
+    get throws { try Matrix(reading: weight) }
   }
 }
 

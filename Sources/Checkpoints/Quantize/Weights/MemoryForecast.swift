@@ -26,15 +26,17 @@ public struct MemoryForecast: Sendable, Equatable {
   }
 
   /// `limit` is what the user allows; nil: no limit.
-  init(_ source: Checkpoint, _ modules: QuantizedModules, _ calibration: Calibration?, limit: Int?) {
+  init(_ source: Checkpoint, _ modules: QuantizedModules, _ calibration: Calibration?, limit: Int?)
+  {
     let config = source.config.model?.object
     let inner = config?["text_config"]?.object
     let width = (config?["hidden_size"] ?? inner?["hidden_size"])?.int ?? 0
     let tokens = HiddenStates.runs(of: calibration?.windows ?? []).map { $0.sequences * $0.tokens }
     hiddenStates = (tokens.reduce(0, +).multiplied(by: width * 4)) ?? Int.max
-    block = modules.blocks.map { block in
-      block.reduce(0) { $0 + $1.rows * $1.columns * 4 }
-    }.max() ?? 0
+    block =
+      modules.blocks.map { block in
+        block.reduce(0) { $0 + $1.rows * $1.columns * 4 }
+      }.max() ?? 0
     hessian = modules.modules.map { Self.hessianBytes($0.columns) }.max() ?? 0
     ends = source.denseTensors.filter {
       let name = String($0.name.dropLast(".weight".count))

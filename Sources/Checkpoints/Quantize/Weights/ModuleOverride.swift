@@ -34,7 +34,9 @@ public struct ModuleOverride: Sendable, Equatable {
       }
       return value
     }
-    if let other = values.keys.sorted().first { throw Self.failure("no such setting", found: other) }
+    if let other = values.keys.sorted().first {
+      throw Self.failure("no such setting", found: other)
+    }
   }
 
   private static func number(_ text: String?) throws -> Int? {

@@ -43,7 +43,8 @@ public struct WeightPlan: Sendable {
     memory = MemoryForecast(source, modules, calibration, limit: maxMemory)
     if calibration != nil, let maxMemory, memory.least > maxMemory {
       throw Failure(
-        .usage, at: "--max-memory", "the run does not fit", expected: "at least \(memory.least) bytes",
+        .usage, at: "--max-memory", "the run does not fit",
+        expected: "at least \(memory.least) bytes",
         found: "\(maxMemory)", remedy: "more memory, or shorter windows (--seq-len)")
     }
     forecasts = try quantization.formats.map {

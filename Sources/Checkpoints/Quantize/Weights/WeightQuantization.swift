@@ -1,4 +1,5 @@
 public import Codecs
+public import Quantizers
 public import TensorCore
 
 /// How the linear layers of a dense checkpoint become integers, by which method, and into which layouts.
@@ -18,6 +19,9 @@ public struct WeightQuantization: Sendable {
     var folds: Bool { self == .awq || self == .awqGPTQ }
     var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
   }
+
+  /// Whose habits hold in AWQ's searches where they differ.
+  public typealias AWQRules = Quantizers.AWQ.Rules
 
   public var method: Method
   /// The layouts to write, by codec.
@@ -42,6 +46,10 @@ public struct WeightQuantization: Sendable {
   public var dampIncrement = 0.01
   /// Tokens that AWQ's clip search looks at; nil: all, through their second moments.
   public var clipTokens: Int?
+  /// Whether AWQ clips ranges.
+  public var clips = true
+  /// Whose habits hold in AWQ's searches where they differ.
+  public var awqRules = AWQRules.best
   public var overrides: [ModuleOverride] = []
   public var skipped: [NamePattern] = []
   public var quantizesHead = false
@@ -127,6 +135,14 @@ extension WeightQuantization {
         .usage, at: "--damp-percent", "no part of a diagonal", expected: "more than 0, below 1",
         found: "\(dampPercent) and steps of \(dampIncrement)")
     }
+    guard method.folds || clipTokens == nil && clips && awqRules == .best else {
+      throw Failure(
+        .usage, at: "--method", "only awq clips", expected: "awq or awq+gptq",
+        found: method.rawValue)
+    }
+    guard clipTokens.map({ $0 > 0 }) ?? true else {
+      throw Failure(.usage, at: "--clip-tokens", "no number of tokens", found: "\(clipTokens ?? 0)")
+    }
     guard mse == 0 || (1...8).contains(mse) else {
       throw Failure(
         .usage, at: "--mse", "no norm of errors", expected: "0, or 1 to 8", found: "\(mse)")
@@ -160,7 +176,8 @@ extension WeightQuantization {
       "act_group_aware": .bool(usesGroupAware), "true_sequential": .bool(trueSequential),
       "mse": .real(mse), "damp_percent": .real(dampPercent),
       "damp_auto_increment": .real(dampIncrement),
-      "clip_tokens": clipTokens.map { .integer($0) } ?? .null,
+      "clip_tokens": clipTokens.map { .integer($0) } ?? .null, "clip": .bool(clips),
+      "awq_rules": .string(awqRules.rawValue),
       "overrides": .strings(overrides.map(\.text)), "skip": .strings(skipped.map(\.text)),
       "lm_head": .bool(quantizesHead), "scale_type": .string(scaleType.rawValue),
       "min_expert_tokens": .integer(minExpertTokens), "strict": .bool(strict),

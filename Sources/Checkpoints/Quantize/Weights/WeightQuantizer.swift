@@ -57,6 +57,24 @@ struct WeightQuantizer: Sendable {
       made.matrix, made.report, made.report.fallback == nil ? "gptq" : "rtn", module)
   }
 
+  /// Rounds what AWQ has folded and clipped, with scales as they are stored.
+  func roundClipped(_ weight: Matrix, _ module: QuantizedModules.Module) throws -> MadeLayer {
+    let clock = ContinuousClock.now
+    let matrix = try awq(module).quantize(weight, name: module.name, threads: threads)
+    var report = QuantizationReport(
+      weightError: try MatrixLayer(matrix, name: module.name).relativeError(of: weight))
+    report.seconds = (ContinuousClock.now - clock) / .seconds(1)
+    return try finish(matrix, report, "awq", module)
+  }
+
+  /// AWQ's grid for a module.
+  func awq(_ module: QuantizedModules.Module) -> AWQGrid {
+    let settings = module.settings
+    return AWQGrid(
+      bits: settings.bits, groupSize: settings.groupSize == -1 ? nil : settings.groupSize,
+      isSymmetric: settings.symmetric)
+  }
+
   /// The layer as every layout that was asked for holds it.
   func finish(
     _ matrix: QuantizedMatrix, _ report: QuantizationReport, _ method: String,
@@ -74,5 +92,24 @@ struct WeightQuantizer: Sendable {
     let record = LayerRecord(module, method: method, report: report, note: note)
     return MadeLayer(
       layer: MatrixLayer(matrix, name: module.name), matrix: matrix, record: record)
+  }
+}
+
+extension MatrixLayer {
+  /// ‖W − Q‖ / ‖W‖.
+  fileprivate func relativeError(of weight: Matrix) throws -> Double {
+    let workspace = Workspace()
+    let region = Region(rows: 0..<form.rows, columns: 0..<form.columns)
+    return try workspace.lend(region.count * 4) { bytes in
+      try readWeights(region, into: &bytes, workspace)
+      var (lost, had) = (0.0, 0.0)
+      for index in weight.values.indices {
+        let value = Double(weight.values[index])
+        let difference = value - Double(bytes.bytes.float32(at: index))
+        lost += difference * difference
+        had += value * value
+      }
+      return had > 0 ? (lost / had).squareRoot() : 0
+    }
   }
 }

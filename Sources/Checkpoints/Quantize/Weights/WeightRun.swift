@@ -31,7 +31,9 @@ extension WeightPlan {
   /// What a caller may be told while a run goes on, from any thread.
   public struct Observer: Sendable {
     /// Work done and in all.
-    public var progress: @Sendable (_ stage: Stage, _ done: Int, _ total: Int) -> Void = { _, _, _ in }
+    public var progress: @Sendable (_ stage: Stage, _ done: Int, _ total: Int) -> Void = {
+      _, _, _ in
+    }
     /// A layer that is done, in the order of blocks.
     public var layer: @Sendable (LayerRecord) -> Void = { _ in }
 
@@ -105,7 +107,8 @@ extension WeightPlan {
       "unfinished": "blocks of a quantization that was cut short; run it again to go on",
       "nibble": .string(Release.version), "processor": .string(Processor.Level.best.name),
       "source": Self.traces(of: source.tensors.files),
-      "statistics": statistics.map { Self.traces(of: $0.files) } ?? .null, "config": .object(source.config.model?.object ?? JSONObject()),
+      "statistics": statistics.map { Self.traces(of: $0.files) } ?? .null,
+      "config": .object(source.config.model?.object ?? JSONObject()),
       "quantization": .object(provenance),
     ]
   }

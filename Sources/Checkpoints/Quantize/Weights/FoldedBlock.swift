@@ -1,0 +1,98 @@
+internal import Codecs
+internal import Kernels
+internal import Models
+internal import Quantizers
+internal import TensorCore
+
+/// A block after AWQ's search: scales folded into what comes before, ranges clipped, and the dense tensors
+/// that this has changed.
+struct FoldedBlock {
+  /// The block with its folded weights, none of them rounded or clipped.
+  let block: DecoderBlock
+  let changed: [BlockFiles.Changed]
+  private let folded: CalibrationBlock
+  private let result: AWQResult
+
+  /// Searches with the inputs that the block gets. Throws `cannotRepresent` where a folded number leaves
+  /// the range of its tensor's type.
+  init(
+    _ parent: CalibratedRun, _ block: DecoderBlock, _ modules: [QuantizedModules.Module]
+  ) throws {
+    let quantization = parent.plan.quantization
+    let runs = try parent.states.runs.enumerated().map { index, run in
+      CalibrationRun(
+        sequences: run.sequences, tokens: run.tokens, values: try parent.states[index])
+    }
+    folded = CalibrationBlock(block, inputs: runs)
+    let size = quantization.groupSize
+    var awq = Quantizers.AWQ(
+      AWQGrid(
+        bits: quantization.bits, groupSize: size == -1 ? nil : size,
+        isSymmetric: quantization.isSymmetric), rules: quantization.awqRules)
+    awq.clip = quantization.clips ? ClipSearch(tokens: quantization.clipTokens) : nil
+    result = try awq.search(folded, threads: parent.plan.options.threads)
+    for fold in result.folds { try folded.apply(fold) }
+    self.block = folded.decoderBlock
+    let quantized = Set(modules.map(\.name))
+    changed = try Self.changed(folded, result.folds, besides: quantized, of: parent.plan.source)
+  }
+
+  /// The folded weight of a layer, clipped where that was found better.
+  func weight(_ module: QuantizedModules.Module) throws -> Matrix {
+    let weight = try folded.weight(module.name)
+    return result.clips[module.name].map { $0.applied(to: weight) } ?? weight
+  }
+
+  private static func changed(
+    _ block: CalibrationBlock, _ folds: [Fold], besides quantized: Set<String>,
+    of source: Checkpoint
+  ) throws -> [BlockFiles.Changed] {
+    var changed: [BlockFiles.Changed] = []
+    var taken: Set<String> = []
+    func take(_ name: String, _ values: [Float]?) throws {
+      guard let values, let tensor = source.tensors[name], taken.insert(name).inserted else {
+        return
+      }
+      changed.append(try BlockFiles.Changed(tensor, values))
+    }
+    for fold in folds {
+      switch fold.site.source {
+      case .norm(let name, _):
+        let norm = try block.norm(name)
+        try take(name + ".weight", norm.weight)
+        try take(name + ".bias", norm.bias)
+      case .linear(let name, _):
+        try take(name + ".bias", block.bias(name))
+        if !quantized.contains(name) { try take(name + ".weight", block.weight(name).values) }
+      }
+      for name in fold.site.linears where !quantized.contains(name) {
+        try take(name + ".weight", block.weight(name).values)
+      }
+    }
+    return changed
+  }
+}
+
+extension BlockFiles.Changed {
+  /// Other numbers for a tensor, in its type. Throws `cannotRepresent` where one leaves its range.
+  fileprivate init(_ tensor: Tensor, _ values: [Float]) throws {
+    info = tensor.info
+    guard tensor.dtype != .f32 else {
+      bytes = values.rawSpan.array
+      return
+    }
+    let workspace = Workspace()
+    bytes = try workspace.lend(tensor.byteCount) { stored in
+      try FloatConversion.fromFloat32(tensor.dtype, values.rawSpan, into: &stored)
+      return stored.bytes.array
+    }
+    try workspace.lend(values.count * 4) { floats in
+      try FloatConversion.toFloat32(tensor.dtype, bytes.rawSpan, into: &floats)
+      let found = FloatStatistics(floats.bytes)
+      guard found.finiteCount < found.count else { return }
+      throw Failure(
+        .cannotRepresent, at: tensor.place, "a folded number leaves the range of \(tensor.dtype)",
+        remedy: "--method gptq, or a model in bf16 or f32")
+    }
+  }
+}

@@ -1,0 +1,4 @@
+public import ArgumentParser
+public import Checkpoints
+
+extension WeightQuantization.AWQRules: ExpressibleByArgument {}
