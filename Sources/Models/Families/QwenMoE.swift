@@ -69,10 +69,12 @@ extension GatedDecoder {
     up: String = "up_proj", down: String = "down_proj"
   ) throws -> ExpertsPlan {
     let chosen = try config.size("num_experts_per_tok", 2)
-    guard count <= 65_536, chosen <= count else {
+    // More than any model has, and few enough that their names are no burden.
+    let most = (1 << 17) / blockCount
+    guard count <= most, chosen <= count else {
       throw Failure(
         .malformed, at: config.path, "the experts of the config",
-        expected: "\"num_experts_per_tok\" of at most 65536 experts",
+        expected: "\"num_experts_per_tok\" of at most \(most) experts",
         found: "\(chosen) of \(count)")
     }
     let all = name + ".experts"
