@@ -162,14 +162,10 @@ import Testing
     let output = folder.path("out")
     await #expect(processExitsWith: .signal(SIGKILL)) {
       [source = source as String, output = output as String, layers] in
-      let count = Mutex(0)
+      let seen = LayerCount()
       var observer = WeightPlan.Observer()
       observer.layer = { _ in
-        let seen = count.withLock { count in
-          count += 1
-          return count
-        }
-        if seen == layers { raise(SIGKILL) }
+        if seen.next() == layers { raise(SIGKILL) }
       }
       _ = try CalibratedTests.plan(source, ["gptq", "mlx"], sync: true)
         .run(to: output, observer: observer)
@@ -183,11 +179,13 @@ import Testing
 
   /// Activations that grow beyond all numbers are named by their block.
   @Test func infiniteActivationsAreNamed() throws {
-    var model = try Checkpoint(opening: source).tensors.tensors.reduce(into: Model()) {
-      model, tensor in
-      let stored = try tensor.contents()
-      var bytes = stored.bytes.array
-      if tensor.name == "model.layers.1.mlp.down_proj.weight" { bytes[0...1] = [0x00, 0x7C] }
+    var model = Model()
+    for tensor in try Checkpoint(opening: source).tensors.tensors {
+      let range = tensor.offset..<tensor.offset + tensor.byteCount
+      var bytes = try tensor.source.contents(range)
+      if tensor.name == "model.layers.1.mlp.down_proj.weight" {
+        (bytes[0], bytes[1]) = (0x00, 0x7C)
+      }
       model.add(tensor.name, tensor.dtype, tensor.shape.dimensions, bytes)
     }
     model.config = TinyModel.config
@@ -198,5 +196,17 @@ import Testing
     }
     #expect(failure?.description.contains("model.layers.1") == true)
     #expect(FileSystem.kind(of: folder.path("out")) == nil)
+  }
+}
+
+/// Counts layers from any thread.
+private final class LayerCount: Sendable {
+  private let count = Mutex(0)
+
+  func next() -> Int {
+    count.withLock { count in
+      count += 1
+      return count
+    }
   }
 }

@@ -9,7 +9,7 @@ struct TinyModel {
 
   static let config = """
     {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, \
-    "intermediate_size": 96, "num_hidden_layers": \(blocks), "num_attention_heads": 2, \
+    "intermediate_size": 128, "num_hidden_layers": \(blocks), "num_attention_heads": 2, \
     "num_key_value_heads": 1, "head_dim": 32, "vocab_size": \(vocabulary), "rms_norm_eps": 1e-05, \
     "max_position_embeddings": 64, "rope_theta": 10000.0, "hidden_act": "silu", \
     "tie_word_embeddings": false, "attention_bias": false, "mlp_bias": false, "dtype": "float16"}
@@ -17,8 +17,8 @@ struct TinyModel {
 
   private static let shapes: [(name: String, rows: Int, columns: Int)] = [
     ("self_attn.q_proj", 64, 64), ("self_attn.k_proj", 32, 64), ("self_attn.v_proj", 32, 64),
-    ("self_attn.o_proj", 64, 64), ("mlp.gate_proj", 96, 64), ("mlp.up_proj", 96, 64),
-    ("mlp.down_proj", 64, 96),
+    ("self_attn.o_proj", 64, 64), ("mlp.gate_proj", 128, 64), ("mlp.up_proj", 128, 64),
+    ("mlp.down_proj", 64, 128),
   ]
 
   static func write(to folder: String, seed: UInt64 = 7) throws {

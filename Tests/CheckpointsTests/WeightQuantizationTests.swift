@@ -49,8 +49,8 @@ import Testing
     let tensor = try #require(try Checkpoint(opening: source).tensors[name + ".weight"])
     let halves = try tensor.contents()
     let weight = Matrix(
-      rows: 64, columns: 96,
-      values: (0..<64 * 96).map { Float(Float16(bitPattern: halves.bytes.uint16(at: $0))) })
+      rows: 64, columns: 128,
+      values: (0..<64 * 128).map { Float(Float16(bitPattern: halves.bytes.uint16(at: $0))) })
     let made = try RTN(UniformGrid(groupSize: 32)).quantize(weight, name: name)
     #expect(try QuantizedMatrix(layer).dequantized() == made.matrix.dequantized())
   }
