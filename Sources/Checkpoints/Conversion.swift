@@ -17,7 +17,7 @@ public struct ConversionReport: Sendable {
   /// Tensors that were carried over, all of them compared byte for byte.
   public let carriedTensors: Int
   /// What has become of every tensor of the source.
-  public let fates: [SourceFate]
+  public internal(set) var fates: [SourceFate]
   /// What was padded for tensor parallelism, if that was asked for.
   public let padding: RankPadding?
   /// What was quantized; nil where nothing was.

@@ -151,7 +151,10 @@ import Testing
       let other = try #require(made.tensors[norm.name])
       let bytes = try other.source.contents(other.offset..<other.offset + other.byteCount)
       let before = try norm.source.contents(norm.offset..<norm.offset + norm.byteCount)
-      if bytes != before { changed += 1 }
+      guard bytes != before else { continue }
+      changed += 1
+      let fate = report.outputs[1].fates.first { $0.name == norm.name }
+      #expect(fate?.fate == .converted(into: [norm.name]))
     }
     #expect(changed > 0)
   }

@@ -66,6 +66,26 @@ import Testing
     }
   }
 
+  /// The list names the tensors of the dense source, not those of the blocks in between.
+  @Test func everySourceTensorIsAccountedFor() throws {
+    let formats = ["gptq", "compressed-tensors", "mlx"]
+    let report = try plan("rtn", formats).run(to: folder.path("out"))
+    let names = try Checkpoint(opening: source).tensors.tensors.map(\.name)
+    for (format, output) in zip(formats, report.outputs) {
+      #expect(output.fates.map(\.name) == names)
+      var reached: Set<String> = []
+      for fate in output.fates {
+        switch fate.fate {
+        case .copied: reached.insert(fate.name)
+        case .converted(let names): reached.formUnion(names)
+        case .dropped: Issue.record("\(fate.name) is dropped")
+        }
+      }
+      let written = try Checkpoint(opening: folder.path("out/\(format)")).tensors.tensors
+      #expect(reached == Set(written.map(\.name)), "\(format)")
+    }
+  }
+
   @Test func threadsChangeNothing() throws {
     for threads in [1, 2] {
       _ = try plan("rtn", ["gptq_v2"], threads: threads) { $0.mse = 2.4 }

@@ -95,9 +95,13 @@ extension WeightPlan {
       options.quantization = provenance
       return (plan: try ConversionPlan(quantized, options), path: output.path)
     }
-    return try ConversionPlan.pour(jobs) { stage, done, total in
+    // Known before anything is written, so that a gap costs nothing.
+    let fates = try jobs.map { try SourceFate.traced($0.plan.fates, of: quantized, to: source) }
+    var reports = try ConversionPlan.pour(jobs) { stage, done, total in
       observer.progress(stage == .writing ? .writing : .proving, done, total)
     }
+    for index in reports.indices { reports[index].fates = fates[index] }
+    return reports
   }
 
   /// What decides the numbers: blocks of a run that was cut short may be gone on with only where it is
