@@ -185,7 +185,8 @@ import Testing
   @Test func infiniteActivationsAreNamed() throws {
     var model = try Checkpoint(opening: source).tensors.tensors.reduce(into: Model()) {
       model, tensor in
-      var bytes = try tensor.contents().bytes.array
+      let stored = try tensor.contents()
+      var bytes = stored.withBytes { $0.array }
       if tensor.name == "model.layers.1.mlp.down_proj.weight" { bytes[0...1] = [0x00, 0x7C] }
       model.add(tensor.name, tensor.dtype, tensor.shape.dimensions, bytes)
     }
