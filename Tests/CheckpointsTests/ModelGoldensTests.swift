@@ -9,14 +9,15 @@ import Testing
 /// `NIBBLE_GOLDENS` names their folder.
 ///
 /// The expected logits are those of transformers in f32 with the weights that the peer dequantized. They agree
-/// within 2e-4, with two exceptions that lie in the goldens: AutoAWQ's were computed with norms that the file
-/// holds rounded to F16 (2e-3; transformers on the file itself is as far from them), and NVFP4's with weights
-/// that the peer rounded to BF16 (2e-2).
+/// within 2e-4, but for two kinds: AutoAWQ's (2e-3; of one of them transformers on the saved file, in f32, is as
+/// far from the golden, so it was computed with other numbers than the file's, most likely norms not yet
+/// rounded to F16), and NVFP4's (2e-2; most of its weights are those of a dequantization in BF16).
 ///
 /// `native_logits_prompt_last` is the peer's own run in its 16-bit type; with the activations of the config it
 /// lies within 1e-2 of the largest logit. Two of those have a reason besides the type: OPT hands its feed-forward
 /// layers two dimensions, for which compressed-tensors finds one scale for all tokens instead of one for
-/// each, as other loaders and this package do; and codes of LLM.int8() flip where F16 rounds their input.
+/// each, as other loaders and this package do; and LLM.int8() in F16, which is no nearer to these activations than
+/// to float ones.
 @Suite struct ModelGoldensTests {
   @Test func logitsAndTextAreThePeers() throws {
     guard let root = Fixtures.goldens else {

@@ -22,7 +22,7 @@ import Testing
     return try Tokenizer(path: "\(root)/models/\(model)/tokenizer.json")
   }
 
-  /// Logits of these goldens were computed with scales that their files hold only rounded.
+  /// Goldens whose logits differ more than by rounding (`ModelGoldensTests`).
   private static let rounded = ["awq-", "ct-llamanano-nvfp4a16"]
 
   @Test(arguments: names) func perplexity(name: String) throws {
