@@ -12,7 +12,9 @@ struct WeightArguments: ParsableArguments {
   @Option(help: "Bits of a code: 2 to 8; 4 by default.")
   var bits: Int?
 
-  @Option(help: "Inputs that share a scale; -1: all of an output. 128 by default.")
+  @Option(
+    parsing: .unconditional,
+    help: "Inputs that share a scale; -1: all of an output. 128 by default.")
   var groupSize: Int?
 
   @Flag(inversion: .prefixedNo, help: "One zero point for all, or one for each group.")
