@@ -32,8 +32,9 @@ struct AWQGoldensTests {
     for (ours, theirs) in zip(fold.factors, try peer.floats("s0.best_scales")) {
       #expect(abs(ours - theirs) < 1e-5 * theirs)
     }
-    let bounds = try ClipSearch(tokens: 512).run(
-      awq, [fold], "mlp.gate_proj", block, threads: 2, on: .best)
+    let found = try ClipSearch(tokens: 512).run(
+      awq, [fold], ["mlp.gate_proj"], block, threads: 2, on: .best)
+    let bounds = try #require(found["mlp.gate_proj"])
     let clips = try peer.floats("s0.clip_max")
     let equal = zip(bounds.values, clips).count { abs($0 - $1) <= 1e-5 * $1 }
     #expect(bounds.values.count == clips.count && equal >= clips.count - 2)

@@ -73,8 +73,9 @@ struct AWQTests {
   @Test func clipsAreThePeers() throws {
     for (tokens, name) in [(nil, "clip_all"), (200, "clip_200")] {
       let clip = ClipSearch(tokens: tokens)
-      let bounds = try clip.run(
-        autoAWQ(), [], "mlp.gate_proj", block, threads: 2, on: .best)
+      let found = try clip.run(
+        autoAWQ(), [], ["mlp.gate_proj"], block, threads: 2, on: .best)["mlp.gate_proj"]
+      let bounds = try #require(found)
       let expected = try peer.floats(name)
       let equal = zip(bounds.values, expected).count { $0 == $1 }
       #expect(bounds.values.count == expected.count && equal >= expected.count - 1)

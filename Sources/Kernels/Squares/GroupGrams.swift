@@ -42,12 +42,7 @@ public final class GroupGrams: @unchecked Sendable {
     for (group, square) in squares.enumerated() {
       square.completeTriangle(times: 1, threads: 1)
       guard let factors else { continue }
-      let part = factors[range(group)].map { 1 / Double($0) }
-      for row in 0..<square.count {
-        for column in 0..<square.count {
-          square.set(square[row, column] * part[row] * part[column], row, column)
-        }
-      }
+      square.divideRowsAndColumns(by: Array(factors[range(group)]), threads: 1)
     }
   }
 

@@ -6,14 +6,19 @@ import TensorCore
 public struct AWQ: Sendable {
   /// Whose habits hold where they differ.
   public enum Rules: String, Sendable, CaseIterable {
-    /// Also tries no scales at all, ratios without the weights' share, and keeps a row's clip only where all of its
-    /// inputs together agree: never worse than rounding to nearest on the calibration data.
+    /// Also tries no scales at all and ratios without the weights' share, leaves out scales that F16 can't hold, and
+    /// clips a group only where that lowers the error of its row's outputs, given the errors of the other groups:
+    /// never worse than rounding to nearest on the calibration data.
     case best
     /// AutoAWQ's: twenty ratios of one kind, each group's clip by itself.
     case autoawq
   }
 
   public var grid: AWQGrid
+  /// Linear layers that have another grid.
+  public var overrides: [String: AWQGrid] = [:]
+  /// Linear layers of the block's sites that are scaled with the others but stay dense, such as routers.
+  public var dense: Set<String> = []
   public var rules: Rules
   /// Ratios tried: i/points for i in 0..<points.
   public var points = 20
@@ -31,26 +36,32 @@ public struct AWQ: Sendable {
     (self.grid, self.rules) = (grid, rules)
   }
 
+  /// nil where the layer stays dense.
+  func grid(of linear: String) -> AWQGrid? {
+    dense.contains(linear) ? nil : overrides[linear] ?? grid
+  }
+
   /// Searches a block: the sites' scales one by one, each on the weights as they came, then clips on the folded ones.
+  /// Layers that no token reaches keep their weights.
   ///
   /// Memory: the inputs' Gram matrix of one linear layer, and the parents' outputs of all tokens. Throws `usage`,
   /// `cannotRepresent` where nothing finite was found, and what the block throws.
   public func search(
     _ block: some Block, threads: Int = Processor.cores, on level: Processor.Level = .best
   ) throws -> AWQResult {
-    try grid.check()
+    for grid in [grid] + overrides.values { try grid.check() }
     var sites: [SiteResult] = []
     for site in block.foldSites {
-      let search = ScaleSearch(awq: self, site: site, threads: threads, level: level)
+      let search = ScaleSearch(
+        awq: self, site: site, folds: sites.compactMap(\.fold), threads: threads, level: level)
       sites.append(try search.run(block))
     }
     let folds = sites.compactMap(\.fold)
     var clips: [String: ClipBounds] = [:]
-    if let clip {
-      for linear in block.inputGroups.joined() where ClipSearch.isClipped(linear) {
-        clips[linear] = try clip.run(
-          self, folds, linear, block, threads: threads, on: level)
-      }
+    for group in clip == nil ? [] : block.inputGroups {
+      let linears = group.filter { ClipSearch.isClipped($0) && grid(of: $0) != nil }
+      let found = try clip?.run(self, folds, linears, block, threads: threads, on: level)
+      clips.merge(found ?? [:]) { $1 }
     }
     return AWQResult(sites: sites, clips: clips)
   }
@@ -78,7 +89,8 @@ public struct AWQResult: Sendable {
 /// What the search of one site found.
 public struct SiteResult: Sendable {
   public let site: FoldSite
-  /// Mean squared error of the parent's output for each ratio; NaN where a candidate is not finite.
+  /// Mean squared error of the parent's output for each ratio; NaN where a candidate is not finite. None where no
+  /// token reached the site.
   public let losses: [Double]
   /// Which candidate was best; nil where no scales at all were.
   public let best: Int?

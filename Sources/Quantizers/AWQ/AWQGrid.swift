@@ -23,14 +23,25 @@ public struct AWQGrid: Sendable, Equatable {
 
   func group(_ columns: Int) -> Int { min(groupSize ?? columns, columns) }
 
-  /// Weights as they come back from codes, in the search: scales in f32. O(weights), in parallel.
-  func rounded(_ weight: Matrix, threads: Int, on level: Processor.Level) -> Matrix {
+  /// Weights as they come back from codes, in the search: scales in f32. With `scales` the columns are multiplied
+  /// before and divided after. O(weights), in parallel.
+  func rounded(
+    _ weight: Matrix, scales: [Float]? = nil, threads: Int, on level: Processor.Level
+  ) -> Matrix {
     var result = Matrix(rows: weight.rows, columns: weight.columns)
     let ranges = AWQRanges(bits: bits, isSymmetric: isSymmetric)
+    let group = group(weight.columns)
     result.changeRows(threads: threads) { row, target in
-      weight.lendRow(row) {
-        ranges.round($0, group: group(weight.columns), into: &target, on: level)
+      guard let scales else {
+        return weight.lendRow(row) { ranges.round($0, group: group, into: &target, on: level) }
       }
+      let first = row * weight.columns
+      var scaled = Array(weight.values[first..<first + weight.columns])
+      var rounded = scaled
+      for column in scales.indices { scaled[column] *= scales[column] }
+      rounded.withMutableBytes { ranges.round(scaled.rawSpan, group: group, into: &$0, on: level) }
+      for column in scales.indices { rounded[column] /= scales[column] }
+      target.copy(from: rounded.rawSpan)
     }
     return result
   }
@@ -80,22 +91,12 @@ extension Matrix {
     }
   }
 
-  /// Each column multiplied by a factor, or divided.
-  func columns(times factors: [Float], dividing: Bool = false) -> Matrix {
+  /// Each column multiplied by a factor.
+  func columns(times factors: [Float]) -> Matrix {
     var result = self
     for row in 0..<rows {
-      for column in 0..<columns {
-        let index = row * columns + column
-        result.values[index] =
-          dividing ? values[index] / factors[column] : values[index] * factors[column]
-      }
+      for column in 0..<columns { result.values[row * columns + column] *= factors[column] }
     }
     return result
-  }
-
-  static func - (left: Matrix, right: Matrix) -> Matrix {
-    Matrix(
-      rows: left.rows, columns: left.columns,
-      values: zip(left.values, right.values).map { $0 - $1 })
   }
 }

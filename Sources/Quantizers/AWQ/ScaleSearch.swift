@@ -5,58 +5,80 @@ import TensorCore
 struct ScaleSearch {
   let awq: AWQ
   let site: FoldSite
+  /// Those of the sites before.
+  var folds: [Fold] = []
   let threads: Int
   let level: Processor.Level
 
+  private struct Best {
+    let index: Int
+    let loss: Double
+    let scales: [Float]
+  }
+
   func run(_ block: some Block) throws -> SiteResult {
     let weights = try site.linears.map { ($0, try block.weight($0)) }
-    guard let columns = weights.first?.1.columns else {
-      return SiteResult(site: site, losses: [], best: nil, plainLoss: 0, fold: nil)
-    }
-    let inputs = try ChannelMeans(block, site.linears[0], columns: columns)
+    guard let columns = weights.first?.1.columns,
+      let inputs = try ChannelMeans(block, reader, columns: columns),
+      let loss = try ParentLoss(block, site, threads: threads)
+    else { return SiteResult(site: site, losses: [], best: nil, plainLoss: 0, fold: nil) }
+    let range = awq.rules == .best ? try range(weights.map(\.1), block) : nil
     let shares = WeightShares(weights.map(\.1), group: awq.grid.group(columns))
-    let loss = try ParentLoss(block, site, columns: columns, threads: threads)
     let plainLoss = try loss.value(rounded(weights, scales: nil))
     var masters = weights
     var losses: [Double] = []
-    var best: (index: Int, loss: Double, scales: [Float])?
+    var best: Best?
     for (index, candidate) in candidates.enumerated() {
       let scales = candidate.scales(inputs.means, shares.means)
-      let value = try loss.value(rounded(masters, scales: scales))
+      let isHeld = range?.holds(scales) ?? true
+      let value = isHeld ? try loss.value(rounded(masters, scales: scales)) : .nan
       if awq.measuresScaledWeights, index == 0 {
         masters = weights.map { ($0.0, $0.1.columns(times: scales)) }
       }
       losses.append(value)
-      if value.isFinite, value < best?.loss ?? .infinity { best = (index, value, scales) }
-    }
-    let isPlainBest = awq.rules == .best && !(best.map { $0.loss < plainLoss } ?? false)
-    guard let best, !isPlainBest else {
-      guard awq.rules == .best || best != nil else {
-        throw Failure(
-          .cannotRepresent, at: site.parent, "no scales give finite outputs",
-          found: "\(losses.count) candidates")
+      if value.isFinite, value < best?.loss ?? .infinity {
+        best = Best(index: index, loss: value, scales: scales)
       }
-      return SiteResult(
-        site: site, losses: losses, best: nil, plainLoss: plainLoss, fold: nil)
     }
-    return SiteResult(
-      site: site, losses: losses, best: best.index, plainLoss: plainLoss,
-      fold: Fold(site: site, factors: best.scales))
+    return try result(losses, best, plainLoss)
   }
 
-  /// Q(W·s)/s of each weight.
+  private func result(
+    _ losses: [Double], _ best: Best?, _ plainLoss: Double
+  ) throws -> SiteResult {
+    if awq.rules == .autoawq, best == nil {
+      throw Failure(
+        .cannotRepresent, at: site.parent, "no scales give finite outputs",
+        found: "\(losses.count) candidates")
+    }
+    let isBetter = awq.rules == .autoawq || best.map { $0.loss < plainLoss } ?? false
+    let kept = isBetter ? best : nil
+    return SiteResult(
+      site: site, losses: losses, best: kept?.index, plainLoss: plainLoss,
+      fold: kept.map { Fold(site: site, factors: $0.scales) })
+  }
+
+  /// The layer whose inputs are looked at: one that stays dense sees all tokens, an expert only its own.
+  private var reader: String { site.linears.first(where: awq.dense.contains) ?? site.linears[0] }
+
+  private func range(_ weights: [Matrix], _ block: some Block) throws -> ScaleRange {
+    guard case .linear(let source, let rows) = site.source else {
+      return ScaleRange(weights, source: nil, rows: 0..<0)
+    }
+    return ScaleRange(
+      weights, source: folds.weight(source, from: try block.weight(source)), rows: rows)
+  }
+
+  /// Q(W·s)/s of each weight that is rounded.
   private func rounded(
     _ weights: [(String, Matrix)], scales: [Float]?
   ) -> [String: Matrix] {
-    Dictionary(
-      uniqueKeysWithValues: weights.map { name, weight in
-        guard let scales else {
-          return (name, awq.grid.rounded(weight, threads: threads, on: level))
-        }
-        let scaled = awq.grid.rounded(
-          weight.columns(times: scales), threads: threads, on: level)
-        return (name, scaled.columns(times: scales, dividing: true))
-      })
+    var result: [String: Matrix] = [:]
+    for (name, weight) in weights {
+      result[name] = awq.grid(of: name)?.rounded(
+        weight, scales: scales, threads: threads, on: level)
+    }
+    return result
   }
 
   private var candidates: [Candidate] {
@@ -91,7 +113,8 @@ private struct Candidate {
 struct ChannelMeans {
   let means: [Float]
 
-  init(_ block: some Block, _ linear: String, columns: Int) throws {
+  /// nil where no token reaches the layer.
+  init?(_ block: some Block, _ linear: String, columns: Int) throws {
     var sums = [Double](repeating: 0, count: columns)
     var tokens = 0
     try block.forEachInput(of: linear) { count, values in
@@ -104,9 +127,7 @@ struct ChannelMeans {
       }
       tokens += count
     }
-    guard tokens > 0 else {
-      throw Failure(.usage, at: linear, "no token reached this layer")
-    }
+    guard tokens > 0 else { return nil }
     if let channel = sums.firstIndex(where: { !$0.isFinite }) {
       throw Failure(
         .cannotRepresent, at: linear, "an input is not finite", found: "input channel \(channel)")
