@@ -28,15 +28,18 @@ struct AWQGoldensTests {
       #expect(abs(ours - Double(theirs)) < 1e-3 * Double(theirs))
     }
     #expect(result.best == 0 && expected.count == result.losses.count)
-    let fold = try #require(result.fold)
-    for (ours, theirs) in zip(fold.factors, try peer.floats("s0.best_scales")) {
+    let scales = try peer.floats("s0.best_scales")
+    for (ours, theirs) in zip(try #require(result.fold).factors, scales) {
       #expect(abs(ours - theirs) < 1e-5 * theirs)
     }
+    // Clips by the peer's own scales: another last bit of a scale moves weights on ties to other codes.
+    let fold = Fold(site: site, factors: scales)
     let found = try ClipSearch(tokens: 512).run(
       awq, [fold], ["mlp.gate_proj"], block, threads: 2, on: .best)
     let bounds = try #require(found["mlp.gate_proj"])
     let clips = try peer.floats("s0.clip_max")
     let equal = zip(bounds.values, clips).count { abs($0 - $1) <= 1e-5 * $1 }
-    #expect(bounds.values.count == clips.count && equal >= clips.count - 2)
+    #expect(bounds.values.count == clips.count)
+    #expect(equal >= clips.count - 2)
   }
 }

@@ -133,6 +133,61 @@ struct AWQTests {
     #expect(result.clips.keys.sorted() == ["mlp.down_proj", "mlp.gate_proj", "mlp.up_proj"])
   }
 
+  @Test func clipsNeverWorsenTheirRows() throws {
+    let weight = try block.weight("mlp.down_proj")
+    let gram = try #require(
+      try block.gram(of: "mlp.down_proj", columns: weight.columns, threads: 2)?.matrix)
+    for bits in [2, 4] {
+      let grid = AWQGrid(bits: bits, groupSize: 20)
+      let descent = ClipDescent(
+        grid: grid, shares: ClipSearch().shares, gram: gram, level: .best)
+      let bounds = descent.bounds(of: weight, threads: 2)
+      #expect(bounds.values.contains { $0.isFinite })
+      for row in 0..<weight.rows {
+        let one = Matrix(
+          rows: 1, columns: weight.columns,
+          values: Array(weight.values[row * weight.columns..<(row + 1) * weight.columns]))
+        var own = ClipBounds(rows: 1, groups: bounds.groups, size: bounds.size)
+        own.values = Array(bounds.values[row * bounds.groups..<(row + 1) * bounds.groups])
+        let loss = { (matrix: Matrix) in
+          gram.sumOfForms(
+            of: grid.rounded(matrix, threads: 1, on: .best), minus: one, threads: 1)
+        }
+        #expect(loss(own.applied(to: one)) <= loss(one) * (1 + 1e-5))
+      }
+    }
+  }
+
+  @Test func layersLeftDenseAreScaledAndNeverRounded() throws {
+    var awq = AWQ(grid)
+    awq.dense = ["mlp.up_proj"]
+    awq.overrides["mlp.down_proj"] = AWQGrid(bits: 8, groupSize: 32)
+    let result = try awq.search(block, threads: 2)
+    let plain = try AWQ(grid).search(block, threads: 2)
+    #expect(result.clips.keys.sorted() == ["mlp.down_proj", "mlp.gate_proj"])
+    #expect(result.sites[0].plainLoss < plain.sites[0].plainLoss)
+    #expect(result.sites[1].plainLoss < plain.sites[1].plainLoss / 50)
+    awq.dense = ["mlp.up_proj", "mlp.gate_proj"]
+    #expect(try awq.search(block, threads: 2).sites[0].fold == nil)
+  }
+
+  @Test func layersThatNoTokenReachesKeepTheirWeights() throws {
+    let empty = MLPBlock(
+      gate: block.weights["mlp.gate_proj"]!, up: block.weights["mlp.up_proj"]!,
+      down: block.weights["mlp.down_proj"]!, inputs: [])
+    for rules in AWQ.Rules.allCases {
+      let result = try AWQ(grid, rules: rules).search(empty, threads: 1)
+      #expect(result.folds.isEmpty && result.clips.isEmpty)
+    }
+  }
+
+  @Test func scalesThatHalvesCannotHoldAreLeftOut() {
+    let weight = Matrix(rows: 1, columns: 2, values: [-60000, 1])
+    let range = ScaleRange([weight], source: weight, rows: 0..<1)
+    #expect(range.holds([1, 1]) && range.holds([1.05, 60000]))
+    #expect(!range.holds([1.2, 1]) && !range.holds([0.8, 1]))
+  }
+
   @Test func threadsChangeNothing() throws {
     let (one, two) = (
       try AWQ(grid).search(block, threads: 1), try AWQ(grid).search(block, threads: 2)

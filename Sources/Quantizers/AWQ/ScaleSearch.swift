@@ -18,7 +18,8 @@ struct ScaleSearch {
 
   func run(_ block: some Block) throws -> SiteResult {
     let weights = try site.linears.map { ($0, try block.weight($0)) }
-    guard let columns = weights.first?.1.columns,
+    guard site.linears.contains(where: { awq.grid(of: $0) != nil }),
+      let columns = weights.first?.1.columns,
       let inputs = try ChannelMeans(block, reader, columns: columns),
       let loss = try ParentLoss(block, site, threads: threads)
     else { return SiteResult(site: site, losses: [], best: nil, plainLoss: 0, fold: nil) }

@@ -30,11 +30,15 @@ struct FoldedBlock {
         bits: quantization.bits, groupSize: size == -1 ? nil : size,
         isSymmetric: quantization.isSymmetric), rules: quantization.awqRules)
     awq.clip = quantization.clips ? ClipSearch(tokens: quantization.clipTokens) : nil
+    let names = Set(modules.map(\.name))
+    awq.dense = Set(folded.foldSites.flatMap(\.linears)).subtracting(names)
+    let quantizer = WeightQuantizer(
+      quantization: quantization, threads: parent.plan.options.threads)
+    for module in modules { awq.overrides[module.name] = quantizer.awq(module) }
     result = try awq.search(folded, threads: parent.plan.options.threads)
     for fold in result.folds { try folded.apply(fold) }
     self.block = folded.decoderBlock
-    let quantized = Set(modules.map(\.name))
-    changed = try Self.changed(folded, result.folds, besides: quantized, of: parent.plan.source)
+    changed = try Self.changed(folded, result.folds, besides: names, of: parent.plan.source)
   }
 
   /// The folded weight of a layer, clipped where that was found better.
