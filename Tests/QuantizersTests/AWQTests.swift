@@ -188,6 +188,17 @@ struct AWQTests {
     #expect(!range.holds([1.2, 1]) && !range.holds([0.8, 1]))
   }
 
+  @Test func channelsWithLargeInputsAreTheSalientOnes() throws {
+    let study = SalientChannels(AWQGrid(bits: 3, groupSize: 32), share: 0.05)
+    for losses in try study.losses(block, threads: 2) {
+      #expect(losses.kept >= 1 && losses.byInputs < losses.plain)
+      #expect(losses.byInputs <= losses.byChance)
+    }
+    let all = SalientChannels(grid, share: 1)
+    #expect(try all.losses(block, threads: 2).allSatisfy { $0.byInputs == 0 && $0.plain > 0 })
+    #expect(throws: Failure.self) { try SalientChannels(share: 2).losses(block) }
+  }
+
   @Test func threadsChangeNothing() throws {
     let (one, two) = (
       try AWQ(grid).search(block, threads: 1), try AWQ(grid).search(block, threads: 2)

@@ -242,4 +242,36 @@ struct GPTQuantizerTests {
     let same = try settings.quantize(layer.weight, still.finish(), name: "layer")
     #expect(same.matrix == plain.matrix)
   }
+
+  @Test(arguments: GPTQuantizer.Order.allCases)
+  func boundsHoldRangesAndNotWeights(order: GPTQuantizer.Order) throws {
+    let layer = Layer(rows: 3, columns: 32)
+    var settings = settings(.bits(2), 16, symmetric: false, order: order)
+    settings.hasStaticGroups = true
+    let hessian = try settings.factor(layer.hessian(), name: "layer")
+    var bounds = ClipBounds(rows: 3, groups: 2, size: 16)
+    let free = try settings.quantize(layer.weight, hessian, within: bounds, name: "layer")
+    #expect(free.matrix == (try settings.quantize(layer.weight, hessian, name: "layer")).matrix)
+    bounds.values[3] = 0.25
+    let held = try settings.quantize(layer.weight, hessian, within: bounds, name: "layer")
+    let (was, becomes) = (free.matrix.scales, held.matrix.scales)
+    for group in 0..<6 where group != 3 {
+      #expect(was[group] == becomes[group])
+    }
+    // Two bits of a range of at most ±0.25.
+    #expect(becomes[3] <= 0.5 / 3 + 1e-6 && was[3] > 0.5 / 3)
+  }
+
+  @Test func boundsOfOtherGroupsAreRefused() throws {
+    let layer = Layer(rows: 3, columns: 32)
+    let settings = settings()
+    let hessian = try settings.factor(layer.hessian(), name: "layer")
+    for bounds in [
+      ClipBounds(rows: 2, groups: 2, size: 16), ClipBounds(rows: 3, groups: 1, size: 32),
+    ] {
+      #expect(throws: Failure.self) {
+        try settings.quantize(layer.weight, hessian, within: bounds, name: "layer")
+      }
+    }
+  }
 }

@@ -11,9 +11,10 @@ struct FeedbackRun {
   private let hessian: FactoredHessian
   private let size: Int
   private let blocks: [Range<Int>]
+  private let bounds: ClipBounds?
 
-  init(_ settings: GPTQuantizer, _ hessian: FactoredHessian) {
-    (self.settings, self.hessian) = (settings, hessian)
+  init(_ settings: GPTQuantizer, _ hessian: FactoredHessian, _ bounds: ClipBounds?) {
+    (self.settings, self.hessian, self.bounds) = (settings, hessian, bounds)
     size = settings.grid.groupSize(columns: hessian.columns)
     // With compensated ranges a block ends where a group does.
     var (blocks, start) = ([Range<Int>](), 0)
@@ -31,17 +32,19 @@ struct FeedbackRun {
   ) throws -> QuantizedRows {
     try QuantizedRows.collect(rows: weight.rows, size: Self.panel, threads: threads) {
       let panel = try ColumnPanel(weight, $0, name: name)
-      return run(panel, on: level)
+      return run(panel, RangeBounds(bounds, $0), on: level)
     }
   }
 
-  private func run(_ panel: ColumnPanel, on level: Processor.Level) -> QuantizedRows {
+  private func run(
+    _ panel: ColumnPanel, _ bounds: RangeBounds, on level: Processor.Level
+  ) -> QuantizedRows {
     let groups = hessian.columns.dividedRoundingUp(by: size)
     let parameters = GroupParameters(groups: groups, rows: panel.rows)
     // As published: one range for a row is found before dead columns are cleared, those of groups after.
-    if groups == 1 { findStored(parameters, panel, on: level) }
+    if groups == 1 { findStored(parameters, panel, bounds, on: level) }
     panel.clear(hessian.dead)
-    if groups > 1, settings.hasStaticGroups { findStored(parameters, panel, on: level) }
+    if groups > 1, settings.hasStaticGroups { findStored(parameters, panel, bounds, on: level) }
     if settings.order != .stored { panel.reorder(hessian.order.columns) }
     panel.keepOriginal()
     var result = QuantizedRows()
@@ -53,7 +56,7 @@ struct FeedbackRun {
     }
     var block = FeedbackBlock(rows: panel.rows)
     for range in blocks {
-      if groups > 1, !settings.hasStaticGroups { find(range, parameters, panel, on: level) }
+      if groups > 1, !settings.hasStaticGroups { find(range, parameters, panel, bounds, on: level) }
       round(range, panel, parameters, &block, on: level)
       result.loss += block.loss
       result.squares += block.squares
@@ -66,13 +69,16 @@ struct FeedbackRun {
 
   /// Ranges of all groups as they are stored.
   private func findStored(
-    _ parameters: GroupParameters, _ panel: ColumnPanel, on level: Processor.Level
+    _ parameters: GroupParameters, _ panel: ColumnPanel, _ bounds: RangeBounds,
+    on level: Processor.Level
   ) {
     for group in 0..<parameters.groups {
       let part = group * size..<min((group + 1) * size, panel.columns)
       let importance = isWeighted ? Array(hessian.importance[part]) : nil
       panel.lend(part) {
-        parameters.find(group, $0, importance: importance, by: settings.grid.rule, on: level)
+        bounds.hold($0, group) {
+          parameters.find(group, $0, importance: importance, by: settings.grid.rule, on: level)
+        }
       }
     }
   }
@@ -80,17 +86,18 @@ struct FeedbackRun {
   /// Ranges of the groups that begin in a block, as their weights are when it begins.
   private func find(
     _ block: Range<Int>, _ parameters: GroupParameters, _ panel: ColumnPanel,
-    on level: Processor.Level
+    _ bounds: RangeBounds, on level: Processor.Level
   ) {
     for start in block where start % size == 0 {
       let part = start..<min(start + size, panel.columns)
       let importance =
         isWeighted
         ? hessian.order.columns[part].map { hessian.importance[$0] } : nil
+      let group = Int(hessian.order.groups[start])
       panel.lend(part) {
-        parameters.find(
-          Int(hessian.order.groups[start]), $0, importance: importance, by: settings.grid.rule,
-          on: level)
+        bounds.hold($0, group) {
+          parameters.find(group, $0, importance: importance, by: settings.grid.rule, on: level)
+        }
       }
     }
   }

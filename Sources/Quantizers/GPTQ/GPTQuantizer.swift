@@ -66,11 +66,12 @@ public struct GPTQuantizer: Sendable, Equatable {
 
   /// Rounds a weight with a Hessian that these settings factored. O(rows·columns²), in parallel.
   ///
-  /// Throws `usage` where shapes differ, `cannotRepresent` where a weight is not finite or a scale too
-  /// large for its type.
+  /// `bounds` say how far each group's range may reach, as a clip search found it; what lies beyond is an error to
+  /// make up for like any other. Throws `usage` where shapes differ, `cannotRepresent` where a weight is not
+  /// finite or a scale too large for its type.
   public func quantize(
-    _ weight: Matrix, _ hessian: FactoredHessian, name: String, threads: Int = Processor.cores,
-    on level: Processor.Level = .best
+    _ weight: Matrix, _ hessian: FactoredHessian, within bounds: ClipBounds? = nil, name: String,
+    threads: Int = Processor.cores, on level: Processor.Level = .best
   ) throws -> QuantizedLayer {
     let start = ContinuousClock.now
     guard weight.columns == hessian.columns, weight.rows > 0, hessian.settings == self else {
@@ -78,9 +79,11 @@ public struct GPTQuantizer: Sendable, Equatable {
         .usage, at: name, "the Hessian is not this layer's, or was factored for other settings",
         expected: "\(hessian.columns) columns", found: "\(weight.rows) × \(weight.columns)")
     }
+    if let bounds { try check(bounds, weight, name) }
     var reason = hessian.failure
     if reason == nil {
-      let rows = try FeedbackRun(self, hessian).rows(weight, name, threads: threads, on: level)
+      let rows = try FeedbackRun(self, hessian, bounds).rows(
+        weight, name, threads: threads, on: level)
       if rows.loss.isFinite {
         return try layer(rows, weight, hessian, name, seconds: start.secondsSince)
       }
@@ -130,6 +133,21 @@ public struct GPTQuantizer: Sendable, Equatable {
     layer.report.fallback = reason
     layer.report.tokens = hessian.tokens
     return layer
+  }
+
+  private func check(
+    _ bounds: ClipBounds, _ weight: Matrix, _ name: String
+  ) throws(Failure) {
+    let size = grid.groupSize(columns: weight.columns)
+    guard bounds.rows == weight.rows, bounds.size == size,
+      bounds.groups == weight.columns.dividedRoundingUp(by: size),
+      order != .descending || hasStaticGroups || bounds.groups == 1
+    else {
+      throw Failure(
+        .usage, at: name, "bounds of ranges are for groups of neighbours of this layer's size",
+        expected: "\(weight.rows) rows, groups of \(size)",
+        found: "\(bounds.rows) rows, groups of \(bounds.size), \(order.rawValue) order")
+    }
   }
 
   private func check(_ hessian: Hessian, name: String) throws(Failure) {

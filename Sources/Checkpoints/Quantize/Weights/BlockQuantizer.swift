@@ -11,6 +11,12 @@ struct BlockQuantizer {
     var changed: [BlockFiles.Changed] = []
   }
 
+  /// What a layer is to come close to, and how far its ranges may reach.
+  struct Target {
+    let weight: Matrix
+    var bounds: ClipBounds?
+  }
+
   private let parent: CalibratedRun
   private let block: DecoderBlock
   private let modules: [String: QuantizedModules.Module]
@@ -24,7 +30,7 @@ struct BlockQuantizer {
 
   func quantize() throws -> Made {
     guard parent.plan.quantization.method.folds else {
-      return try feedBack(block) { try $0.matrix }
+      return try feedBack(block) { try Target(weight: $0.matrix) }
     }
     let folded = try FoldedBlock(parent, block, Array(modules.values))
     guard parent.plan.quantization.method.feedsBack else {
@@ -33,21 +39,21 @@ struct BlockQuantizer {
       }
       return Made(layers: layers, changed: folded.changed)
     }
-    var made = try feedBack(folded.block) { try folded.weight($0) }
+    var made = try feedBack(folded.block) { try folded.target($0) }
     made.changed = folded.changed
     return made
   }
 
-  /// Rounds with error feedback what `weight` gives for each layer of a block.
+  /// Rounds with error feedback what `target` gives for each layer of a block.
   private func feedBack(
-    _ block: DecoderBlock, weight: (QuantizedModules.Module) throws -> Matrix
+    _ block: DecoderBlock, target: (QuantizedModules.Module) throws -> Target
   ) throws -> Made {
     var made = Made()
     var current = block
     let stages = stages
     let passes = parent.plan.quantization.trueSequential ? stages : [stages.flatMap(\.self)]
     for groups in passes {
-      let layers = try quantize(groups, of: current, weight)
+      let layers = try quantize(groups, of: current, target)
       made.layers += layers
       current = try current.replacing(
         Dictionary(uniqueKeysWithValues: layers.map { ($0.record.name, $0.source) }))
@@ -76,7 +82,7 @@ struct BlockQuantizer {
   /// Hessians of as many groups at a time as memory takes, and the layers by them.
   private func quantize(
     _ groups: [[QuantizedModules.Module]], of block: DecoderBlock,
-    _ weight: (QuantizedModules.Module) throws -> Matrix
+    _ target: (QuantizedModules.Module) throws -> Target
   ) throws -> [MadeLayer] {
     var layers: [MadeLayer] = []
     var rest = groups[...]
@@ -90,7 +96,7 @@ struct BlockQuantizer {
         rest.removeFirst()
       }
       let sums = try gather(part, of: block)
-      for (group, sum) in zip(part, sums) { layers += try quantize(group, by: sum, weight) }
+      for (group, sum) in zip(part, sums) { layers += try quantize(group, by: sum, target) }
     }
     return layers
   }
@@ -123,7 +129,7 @@ struct BlockQuantizer {
   /// Layers of one input. An expert that saw too little is rounded to nearest.
   private func quantize(
     _ group: [QuantizedModules.Module], by sum: HessianSum,
-    _ weight: (QuantizedModules.Module) throws -> Matrix
+    _ target: (QuantizedModules.Module) throws -> Target
   ) throws -> [MadeLayer] {
     let least = parent.plan.quantization.minExpertTokens
     let all = parent.calibration.usedTokens
@@ -136,7 +142,7 @@ struct BlockQuantizer {
           remedy: "more calibration text, or no --strict")
       }
       return try group.map {
-        try quantizer.round(weight($0), $0, insteadOf: reason)
+        try quantizer.round(target($0).weight, $0, insteadOf: reason)
       }
     }
     let hessian = try sum.finish()
@@ -151,7 +157,9 @@ struct BlockQuantizer {
       guard let known = factors.first(where: { $0.settings == settings }) else {
         throw Failure(.internal, at: module.name, "a factored Hessian was lost")
       }
-      return try quantizer.feedBack(weight(module), module, known.factor)
+      let target = try target(module)
+      return try quantizer.feedBack(
+        target.weight, within: target.bounds, module, known.factor)
     }
   }
 

@@ -29,7 +29,9 @@ struct FoldedBlock {
       AWQGrid(
         bits: quantization.bits, groupSize: size == -1 ? nil : size,
         isSymmetric: quantization.isSymmetric), rules: quantization.awqRules)
-    awq.clip = quantization.clips ? ClipSearch(tokens: quantization.clipTokens) : nil
+    awq.clip =
+      quantization.clips && !quantization.permutes
+      ? ClipSearch(tokens: quantization.clipTokens) : nil
     let names = Set(modules.map(\.name))
     awq.dense = Set(folded.foldSites.flatMap(\.linears)).subtracting(names)
     let quantizer = WeightQuantizer(
@@ -45,6 +47,13 @@ struct FoldedBlock {
   func weight(_ module: QuantizedModules.Module) throws -> Matrix {
     let weight = try folded.weight(module.name)
     return result.clips[module.name].map { $0.applied(to: weight) } ?? weight
+  }
+
+  /// The folded weight of a layer as it is, with bounds for ranges alone: error feedback makes up for what lies
+  /// beyond them.
+  func target(_ module: QuantizedModules.Module) throws -> BlockQuantizer.Target {
+    BlockQuantizer.Target(
+      weight: try folded.weight(module.name), bounds: result.clips[module.name])
   }
 
   private static func changed(

@@ -51,9 +51,11 @@ struct WeightQuantizer: Sendable {
 
   /// Rounds with error feedback by a Hessian that these settings factored.
   func feedBack(
-    _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: FactoredHessian
+    _ weight: Matrix, within bounds: ClipBounds? = nil, _ module: QuantizedModules.Module,
+    _ hessian: FactoredHessian
   ) throws -> MadeLayer {
-    let made = try gptq(module).quantize(weight, hessian, name: module.name, threads: threads)
+    let made = try gptq(module).quantize(
+      weight, hessian, within: bounds, name: module.name, threads: threads)
     return try finish(
       made.matrix, made.report, made.report.fallback == nil ? "gptq" : "rtn", module)
   }
