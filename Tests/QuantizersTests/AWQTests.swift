@@ -140,7 +140,7 @@ struct AWQTests {
     for bits in [2, 4] {
       let grid = AWQGrid(bits: bits, groupSize: 20)
       let descent = ClipDescent(
-        grid: grid, shares: ClipSearch().shares, gram: gram, level: .best)
+        grid: grid, shares: ClipSearch().shares(.best), gram: gram, level: .best)
       let bounds = descent.bounds(of: weight, threads: 2)
       #expect(bounds.values.contains { $0.isFinite })
       for row in 0..<weight.rows {

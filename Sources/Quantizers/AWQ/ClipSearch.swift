@@ -20,9 +20,10 @@ public struct ClipSearch: Sendable, Equatable {
     return !["q_", "k_", "query", "key", "Wqkv", "qkv", "c_attn"].contains { parts.contains($0) }
   }
 
-  /// What of the largest |w| each step leaves; the first one all.
-  var shares: [Float] {
-    (0..<Int(shrink * Double(points))).map { 1 - Float(Double($0) / Double(points)) }
+  /// What of the largest |w| each step leaves; the first one all. The best rules halve the steps.
+  func shares(_ rules: AWQ.Rules) -> [Float] {
+    let points = rules == .best ? 2 * points : points
+    return (0..<Int(shrink * Double(points))).map { 1 - Float(Double($0) / Double(points)) }
   }
 
   /// Bounds for the folded weights of linear layers that share an input; none where no token reaches them.
@@ -39,7 +40,7 @@ public struct ClipSearch: Sendable, Equatable {
       case .best:
         gram = try gram ?? inputs(of: linear, folds, block, weight.columns, threads)
         guard let gram else { return [:] }
-        let descent = ClipDescent(grid: grid, shares: shares, gram: gram, level: level)
+        let descent = ClipDescent(grid: grid, shares: shares(.best), gram: gram, level: level)
         bounds[linear] = descent.bounds(of: weight, threads: threads)
       case .autoawq:
         let grams = GroupGrams(columns: weight.columns, size: grid.group(weight.columns))
@@ -102,7 +103,7 @@ public struct ClipSearch: Sendable, Equatable {
         weight, rows: 0..<weight.rows, columns: grams.range(index), grid, on: level)
       var best = group.most
       var least = [Float](repeating: .infinity, count: weight.rows)
-      for share in shares {
+      for share in shares(.autoawq) {
         for (row, loss) in grams.losses(index, group.errors(within: share)).enumerated()
         where loss < least[row] {
           least[row] = loss

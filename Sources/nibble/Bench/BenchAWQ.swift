@@ -66,7 +66,7 @@ struct BenchAWQ: ParsableCommand {
       ("scales, 41 candidates", { _ = try both.search(layer, threads: threads) }),
       ("clips, 512 tokens", { _ = try peersClip.search(clipped, threads: threads) }),
       ("clips, all tokens", { _ = try clips.search(clipped, threads: threads) }),
-      ("clips, rows agree", { _ = try AWQ(grid).search(clipped, threads: threads) }),
+      ("clips, given the other groups", { _ = try AWQ(grid).search(clipped, threads: threads) }),
     ]
   }
 }
