@@ -41,11 +41,14 @@ INLINE void round_group(const float *values, size_t count, const ck_awq_rule *ru
   }
   const float zero =
       rule->is_symmetric ? rule->half : bounded(-rintf(low[0] / scale), 0, rule->top);
-  for (i = 0; i < count; i++) {
-    const float code = bounded(rintf(values[i] / scale) + zero, 0, rule->top);
-    if (rounded) rounded[i] = (code - zero) * scale;
-    if (codes) codes[i] = (uint8_t)code;
-  }
+  // A loop for each result: one for both stores by masks, which some processors do an element at a time.
+  const float top = rule->top;
+  if (rounded)
+    for (i = 0; i < count; i++)
+      rounded[i] = (bounded(rintf(values[i] / scale) + zero, 0, top) - zero) * scale;
+  if (codes)
+    for (i = 0; i < count; i++)
+      codes[i] = (uint8_t)bounded(rintf(values[i] / scale) + zero, 0, top);
   *scale_out = scale;
   *zero_out = zero;
 }

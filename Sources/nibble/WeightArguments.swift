@@ -48,6 +48,9 @@ struct WeightArguments: ParsableArguments {
   @Option(help: "AWQ: whose searches, best (default) or autoawq.")
   var awqRules: WeightQuantization.AWQRules?
 
+  @Option(help: "AWQ: one power of the inputs' size, 0 to 1, instead of a search.")
+  var awqRatio: Double?
+
   @Flag(inversion: .prefixedNo, help: "AWQ: clip the ranges of weights.")
   var clip: Bool?
 
@@ -119,6 +122,7 @@ struct WeightArguments: ParsableArguments {
     made.trueSequential = trueSequential ?? made.trueSequential
     made.mse = mse ?? made.mse
     made.awqRules = awqRules ?? made.awqRules
+    made.awqRatio = awqRatio
     made.clips = clip ?? made.clips
     made.clipTokens = clipTokens
     made.dampPercent = dampPercent ?? made.dampPercent
@@ -138,7 +142,8 @@ struct WeightArguments: ParsableArguments {
       "--sym": sym != nil, "--desc-act": descAct, "--static-groups": staticGroups,
       "--act-group-aware": actGroupAware != nil, "--true-sequential": trueSequential != nil,
       "--compensate-ranges": compensateRanges, "--mse": mse != nil,
-      "--awq-rules": awqRules != nil, "--clip": clip != nil, "--clip-tokens": clipTokens != nil,
+      "--awq-rules": awqRules != nil, "--awq-ratio": awqRatio != nil, "--clip": clip != nil,
+      "--clip-tokens": clipTokens != nil,
       "--max-memory": maxMemory != nil, "--damp-percent": dampPercent != nil,
       "--damp-auto-increment": dampAutoIncrement != nil, "--override": !override.isEmpty,
       "--skip": !skip.isEmpty, "--quantize-head": quantizeHead,

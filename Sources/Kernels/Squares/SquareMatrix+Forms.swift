@@ -15,11 +15,9 @@ extension SquareMatrix {
       let product = products.bytes
       for row in 0..<number {
         let first = row * count + columns.lowerBound
-        for index in 0..<columns.count {
-          sums[row] +=
-            Double(product.float32(at: row * columns.count + index))
-            * Double(rows.float32(at: first + index))
-        }
+        sums[row] += dot(
+          product.part(row * columns.count * 4..<(row + 1) * columns.count * 4),
+          rows.part(first * 4..<(first + columns.count) * 4))
       }
     }
     return sums
@@ -55,4 +53,21 @@ extension SquareMatrix {
       }
     }
   }
+}
+
+/// Σ a·b of f32 numbers in f64: product i goes to lane i mod 8, and the lanes are added pair by pair.
+private func dot(_ a: RawSpan, _ b: RawSpan) -> Double {
+  let count = a.byteCount / 4
+  var lanes = SIMD8<Double>()
+  for start in stride(from: 0, to: count - count % 8, by: 8) {
+    var (left, right) = (SIMD8<Float>(), SIMD8<Float>())
+    for lane in 0..<8 {
+      (left[lane], right[lane]) = (a.float32(at: start + lane), b.float32(at: start + lane))
+    }
+    lanes += SIMD8<Double>(left) * SIMD8<Double>(right)
+  }
+  for index in count - count % 8..<count {
+    lanes[index % 8] += Double(a.float32(at: index)) * Double(b.float32(at: index))
+  }
+  return lanes.sum()
 }

@@ -32,6 +32,9 @@ struct FoldedBlock {
     awq.clip =
       quantization.clips && !quantization.permutes
       ? ClipSearch(tokens: quantization.clipTokens) : nil
+    if let ratio = quantization.awqRatio {
+      (awq.fixedRatio, awq.isDuo) = (Float(ratio), false)
+    }
     let names = Set(modules.map(\.name))
     awq.dense = Set(folded.foldSites.flatMap(\.linears)).subtracting(names)
     let quantizer = WeightQuantizer(

@@ -53,6 +53,8 @@ public struct WeightQuantization: Sendable {
   public var clips = true
   /// Whose habits hold in AWQ's searches where they differ.
   public var awqRules = AWQRules.best
+  /// One α for AWQ's scales instead of the search, mean|x|^α without the weights' share; nil: searched.
+  public var awqRatio: Double?
   public var overrides: [ModuleOverride] = []
   public var skipped: [NamePattern] = []
   public var quantizesHead = false
@@ -139,13 +141,18 @@ extension WeightQuantization {
         .usage, at: "--damp-percent", "no part of a diagonal", expected: "more than 0, below 1",
         found: "\(dampPercent) and steps of \(dampIncrement)")
     }
-    guard method.folds || clipTokens == nil && clips && awqRules == .best else {
+    guard method.folds || clipTokens == nil && clips && awqRules == .best && awqRatio == nil
+    else {
       throw Failure(
-        .usage, at: "--method", "only awq clips", expected: "awq or awq+gptq",
+        .usage, at: "--method", "only awq scales and clips", expected: "awq or awq+gptq",
         found: method.rawValue)
     }
     guard clipTokens.map({ $0 > 0 }) ?? true else {
       throw Failure(.usage, at: "--clip-tokens", "no number of tokens", found: "\(clipTokens ?? 0)")
+    }
+    guard awqRatio.map({ (0...1).contains($0) }) ?? true else {
+      throw Failure(
+        .usage, at: "--awq-ratio", "no such power", expected: "0 to 1", found: "\(awqRatio ?? 0)")
     }
     guard mse == 0 || (1...8).contains(mse) else {
       throw Failure(
@@ -182,7 +189,7 @@ extension WeightQuantization {
       "damp_percent": .real(dampPercent),
       "damp_auto_increment": .real(dampIncrement),
       "clip_tokens": clipTokens.map { .integer($0) } ?? .null, "clip": .bool(clips),
-      "awq_rules": .string(awqRules.rawValue),
+      "awq_rules": .string(awqRules.rawValue), "awq_ratio": awqRatio.map { .real($0) } ?? .null,
       "overrides": .strings(overrides.map(\.text)), "skip": .strings(skipped.map(\.text)),
       "lm_head": .bool(quantizesHead), "scale_type": .string(scaleType.rawValue),
       "min_expert_tokens": .integer(minExpertTokens), "strict": .bool(strict),
