@@ -28,8 +28,9 @@ public struct AWQ: Sendable {
   public var fixedRatio: Float?
   /// nil: no clipping.
   public var clip: ClipSearch? = ClipSearch()
-  /// AutoAWQ keeps no copy of the weights where they lie on the CPU already, so from its second ratio on it
-  /// measures those of the first, scaled: set to compare losses with such a run.
+  /// AutoAWQ 0.2.9 keeps no copy of the weights where they lie on the CPU already, so from its second ratio on it
+  /// measures those of the first, scaled, and then folds the best scales into these: the layers it writes are off
+  /// by the first scales, and worse than rounded to nearest. Set to compare losses with such a run.
   public var measuresScaledWeights = false
 
   public init(_ grid: AWQGrid = AWQGrid(), rules: Rules = .best) {
