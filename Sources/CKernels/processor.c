@@ -13,6 +13,14 @@ size_t ck_processor_cores(void) {
   return online > 0 ? (size_t)online : 1;
 }
 
+void ck_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 #if defined(__x86_64__)
 #define FLAGS(each)                                                                             \
   each("sse4.2") each("avx") each("avx2") each("bmi2") each("f16c") each("fma") each("sha")     \

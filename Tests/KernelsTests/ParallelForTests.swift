@@ -52,6 +52,22 @@ struct ParallelForTests {
     #expect(bytes.bytes.array == (0..<count).map { UInt8($0 / 10 + 1) })
   }
 
+  /// Threads that were lent before, that fell asleep, and that lend others themselves.
+  @Test("threads are lent again and again, and within each other")
+  func lentAgain() {
+    let sum = Atomic(0)
+    for round in 0..<2000 {
+      parallelFor(round % 5, threads: 3) { _ in sum.add(1, ordering: .relaxed) }
+      if round % 100 == 0 {
+        parallelFor(3, threads: 2) { _ in
+          parallelFor(4, threads: 3) { _ in sum.add(1, ordering: .relaxed) }
+        }
+        for _ in 0..<200 { giveWay() }
+      }
+    }
+    #expect(sum.load(ordering: .relaxed) == 2000 / 5 * 10 + 20 * 12)
+  }
+
   @Test("a borrowed span may be read on every thread")
   func borrowedSpan() {
     let bytes = [UInt8](repeating: 3, count: 1000)

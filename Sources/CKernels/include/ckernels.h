@@ -360,6 +360,9 @@ const ck_kernels *ck_level(size_t index);
 // Names of the processor's features that matter here, NULL beyond the last.
 const char *ck_processor_flag(size_t index);
 
+// A moment's rest of a thread that looks for a change again and again.
+void ck_pause(void);
+
 // The number of cores this process may be scheduled on.
 size_t ck_processor_cores(void);
 

@@ -2,9 +2,13 @@ import CKernels
 internal import TensorCore
 
 extension PackedMatrix {
-  /// Bytes of codes that one task reads at least, so that threads seldom ask for the next.
-  private static let taskBytes = 128 << 10
-  var taskTiles: Int { max(1, Self.taskBytes / tileByteCount) }
+  /// Bytes of codes that one task reads: many in a row, since what is fetched ahead of a task's end is another
+  /// thread's; fewer where there would not be enough tasks to share out evenly.
+  private static let taskBytes = 512 << 10
+  private static let fewestTasks = 8
+  var taskTiles: Int {
+    max(1, min(Self.taskBytes / tileByteCount, tiles / Self.fewestTasks))
+  }
 
   /// input f32 [tokens][columns] times the transpose of this matrix into output f32 [tokens][rows].
   ///
