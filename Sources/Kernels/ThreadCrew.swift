@@ -27,6 +27,8 @@ final class Helper: Sendable {
     /// Runs, and somebody sleeps until it is through.
     static let awaited = 4
     static let done = 5
+    /// Through, and asleep before its lender heard of it.
+    static let rests = 6
   }
 
   private static let idle = Mutex<[Helper]>([])
@@ -71,13 +73,15 @@ final class Helper: Sendable {
       expected: State.offered, desired: State.idle, ordering: .acquiringAndReleasing)
     if isBack { return work.withLock { $0 = nil } }
     for _ in 0..<Self.patience {
-      if state.load(ordering: .acquiring) == State.done { break }
+      if state.load(ordering: .acquiring) >= State.done { break }
       ck_pause()
     }
-    let (sleeps, _) = state.compareExchange(
+    let (waits, _) = state.compareExchange(
       expected: State.running, desired: State.awaited, ordering: .acquiringAndReleasing)
-    if sleeps { waitingRoom.sleep() }
-    state.store(State.idle, ordering: .releasing)
+    if waits { waitingRoom.sleep() }
+    let (looks, _) = state.compareExchange(
+      expected: State.done, desired: State.idle, ordering: .acquiringAndReleasing)
+    if !looks { state.store(State.asleep, ordering: .releasing) }
   }
 
   private func serve() {
@@ -108,8 +112,10 @@ final class Helper: Sendable {
       if state.load(ordering: .acquiring) == State.offered { return }
       ck_pause()
     }
-    let (sleeps, _) = state.compareExchange(
-      expected: State.idle, desired: State.asleep, ordering: .acquiringAndReleasing)
-    if sleeps { bed.sleep() }
+    for (awake, asleep) in [(State.done, State.rests), (State.idle, State.asleep)] {
+      let (sleeps, _) = state.compareExchange(
+        expected: awake, desired: asleep, ordering: .acquiringAndReleasing)
+      if sleeps { return bed.sleep() }
+    }
   }
 }
