@@ -184,7 +184,8 @@ public struct ConversionPlan: Sendable {
       "\(codec.name) can't hold \(refused.count) of \(count) layers without changing them",
       rule: first.rule, remedy: "nothing was written; " + remedies.joined(separator: "; "),
       details: refused.map { layer in
-        let obstacle = folding.obstacles[layer.name].map { "; the order can't be moved, as \($0)" } ?? ""
+        let obstacle =
+          folding.obstacles[layer.name].map { "; the order can't be moved, as \($0)" } ?? ""
         return "\(layer.name): \(layer.refusal.reason)\(obstacle); \(layer.refusal.remedy)"
       })
   }

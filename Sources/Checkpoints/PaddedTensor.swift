@@ -23,7 +23,9 @@ struct PaddedTensor: Sendable {
     let known = rows.clamped(to: 0..<source.shape[0])
     if stored == padded {
       var part = bytes.part(0..<known.count * stored)
-      if let order { return try ReorderedTensor(source: source, rows: order).read(known, into: &part) }
+      if let order {
+        return try ReorderedTensor(source: source, rows: order).read(known, into: &part)
+      }
       return try source.read(into: &part, at: known.lowerBound * stored)
     }
     for (position, row) in known.enumerated() {

@@ -51,7 +51,8 @@ struct Gather {
         workspace, readBase)
     }
     guard order != base.order else {
-      return try copyLines(wanted, other, length * elements.size, into: &target, workspace, readBase)
+      return try copyLines(
+        wanted, other, length * elements.size, into: &target, workspace, readBase)
     }
     try workspace.lend(target.byteCount) { lines in
       try copyLines(wanted, other, length * elements.size, into: &lines, workspace, readBase)
