@@ -68,10 +68,10 @@ public struct WeightPlan: Sendable {
         .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
         found: "both")
     }
-    guard method.isCalibrated == (calibration != nil || statistics != nil) else {
+    guard quantization.isCalibrated == (calibration != nil || statistics != nil) else {
       throw Failure(
         .usage, at: "--method",
-        method.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
+        quantization.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
         found: method.rawValue)
     }
   }
