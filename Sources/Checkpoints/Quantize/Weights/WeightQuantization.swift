@@ -68,6 +68,8 @@ public struct WeightQuantization: Sendable {
   /// Whether what would be mended and listed ends the run instead.
   public var strict = false
   public var scaleType: DType = .f16
+  /// What hidden states between blocks are kept in: f32, or bf16 in half of the memory.
+  public var hiddenType: DType = .f32
   /// An expert that saw fewer tokens is rounded to nearest.
   public var minExpertTokens = 64
 
@@ -169,6 +171,11 @@ extension WeightQuantization {
       throw Failure(
         .usage, at: "--mse", "no norm of errors", expected: "0, or 1 to 8", found: "\(mse)")
     }
+    guard [.bf16, .f32].contains(hiddenType) else {
+      throw Failure(
+        .usage, at: "--hidden-dtype", "no type of hidden states", expected: "bf16 or f32",
+        found: hiddenType.rawValue)
+    }
     guard [.f16, .bf16, .f32].contains(scaleType) else {
       throw Failure(
         .usage, at: "--scale-dtype", "no type of scales", expected: "f16, bf16 or f32",
@@ -229,6 +236,7 @@ extension WeightQuantization {
       "awq_rules": .string(awqRules.rawValue), "awq_ratio": awqRatio.map { .real($0) } ?? .null,
       "overrides": .strings(overrides.map(\.text)), "skip": .strings(skipped.map(\.text)),
       "lm_head": .bool(quantizesHead), "scale_type": .string(scaleType.rawValue),
+      "hidden_type": .string(hiddenType.rawValue),
       "min_expert_tokens": .integer(minExpertTokens), "strict": .bool(strict),
     ])
   }
