@@ -164,6 +164,8 @@ import Testing
   @Test func contradictionsAreRefused() throws {
     let wrong: [(inout WeightQuantization) throws -> Void] = [
       { $0.bits = 9 }, { $0.groupSize = 12 }, { $0.groupSize = 0 }, { $0.actOrder = true },
+      { $0.isTernary = true }, { ($0.isTernary, $0.bits, $0.symmetric) = (true, 2, false) },
+      { ($0.weightsRanges, $0.mse) = (true, 0) }, { $0.asymmetry = 0.25 },
       { $0.mse = 0.5 }, { $0.dampPercent = 0 }, { $0.scaleType = .f64 },
       { $0.overrides = [try ModuleOverride(parsing: "nothing:bits=8")] },
       { $0.skipped = [try NamePattern("nothing", at: "--skip")] },
