@@ -39,6 +39,18 @@ struct WeightArguments: ParsableArguments {
   @Option(help: "Search ranges by errors to this power, such as 2.4; 0 takes whole ranges.")
   var mse: Double?
 
+  @Flag(
+    help:
+      "Errors count as their inputs do in that search (an importance matrix); rtn needs text, too.")
+  var weightedRanges = false
+
+  @Flag(help: "Three values, -scale, 0 and scale, in codes of 2 bits.")
+  var ternary = false
+
+  @Option(
+    help: "GPTQ: answer for what layers before have changed of the inputs, by this share (GPTAQ).")
+  var gptaq: Double?
+
   @Option(help: "GPTQ: the part of the diagonal's mean that is added to it.")
   var dampPercent: Double?
 
@@ -62,6 +74,12 @@ struct WeightArguments: ParsableArguments {
       "The memory a calibrated run may take, such as 8GB: hidden states go to a file where it is "
         + "less.", valueName: "size"))
   var maxMemory: ByteSize?
+
+  @Option(
+    help:
+      "What hidden states between blocks are kept in: f32 (default), or bf16 in half of the memory."
+  )
+  var hiddenDtype: DenseType?
 
   @Option(
     help: ArgumentHelp(
@@ -102,6 +120,12 @@ struct WeightArguments: ParsableArguments {
       valueName: "file"))
   var statistics: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "GPTQ: write LAYER.hessian of each layer as it was used, for --statistics.",
+      valueName: "file"))
+  var saveStatistics: String?
+
   @Flag(help: "Fail where a layer would be rounded to nearest instead, or text is short.")
   var strict = false
 
@@ -112,7 +136,7 @@ struct WeightArguments: ParsableArguments {
   func quantization(_ method: String) throws -> WeightQuantization {
     var made = try WeightQuantization(
       method: method, formats: (format ?? "").split(separator: ",").map(String.init))
-    made.bits = bits ?? made.bits
+    made.bits = bits ?? (ternary ? 2 : made.bits)
     made.groupSize = groupSize ?? made.groupSize
     made.symmetric = sym
     made.actOrder = descAct
@@ -121,6 +145,7 @@ struct WeightArguments: ParsableArguments {
     made.compensatesRanges = compensateRanges
     made.trueSequential = trueSequential ?? made.trueSequential
     made.mse = mse ?? made.mse
+    (made.weightsRanges, made.isTernary, made.asymmetry) = (weightedRanges, ternary, gptaq)
     made.awqRules = awqRules ?? made.awqRules
     made.awqRatio = awqRatio
     made.clips = clip ?? made.clips
@@ -131,6 +156,7 @@ struct WeightArguments: ParsableArguments {
     made.skipped = try skip.map { try NamePattern($0, at: "--skip") }
     made.quantizesHead = quantizeHead
     made.scaleType = scaleDtype?.dtype ?? made.scaleType
+    made.hiddenType = hiddenDtype?.dtype ?? made.hiddenType
     made.strict = strict
     return made
   }
@@ -142,6 +168,7 @@ struct WeightArguments: ParsableArguments {
       "--sym": sym != nil, "--desc-act": descAct, "--static-groups": staticGroups,
       "--act-group-aware": actGroupAware != nil, "--true-sequential": trueSequential != nil,
       "--compensate-ranges": compensateRanges, "--mse": mse != nil,
+      "--weighted-ranges": weightedRanges, "--ternary": ternary, "--gptaq": gptaq != nil,
       "--awq-rules": awqRules != nil, "--awq-ratio": awqRatio != nil, "--clip": clip != nil,
       "--clip-tokens": clipTokens != nil,
       "--max-memory": maxMemory != nil, "--damp-percent": dampPercent != nil,
@@ -150,6 +177,7 @@ struct WeightArguments: ParsableArguments {
       "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
       "--calibration": !calibration.isEmpty, "--num-samples": numSamples != nil,
       "--seq-len": seqLen != nil, "--seed": seed != nil, "--statistics": statistics != nil,
+      "--hidden-dtype": hiddenDtype != nil, "--save-statistics": saveStatistics != nil,
     ]
     guard let name = set.filter(\.value).keys.sorted().first else { return }
     throw ValidationError("\(name) is no option of \(method)")
@@ -160,11 +188,12 @@ struct WeightArguments: ParsableArguments {
   ) throws -> WeightPlan {
     let asked = try quantization(method)
     let statistics = try statistics.map { try LayerStatistics(path: $0) }
-    guard asked.method.isCalibrated, statistics == nil else {
+    guard asked.isCalibrated, statistics == nil else {
       if asked.method == .rtn, !calibration.isEmpty {
-        throw ValidationError("rtn takes no --calibration")
+        throw ValidationError("rtn takes no --calibration but for --weighted-ranges")
       }
-      return try WeightPlan(model, asked, options, statistics: statistics)
+      return try WeightPlan(
+        model, asked, options, statistics: statistics, savingStatistics: saveStatistics)
     }
     var text = Calibration.Options()
     text.samples = numSamples ?? text.samples
@@ -178,7 +207,8 @@ struct WeightArguments: ParsableArguments {
         expected: "\(text.samples) windows", found: "\(read.windows.count)")
     }
     return try WeightPlan(
-      model, asked, options, calibration: read, maxMemory: maxMemory?.bytes)
+      model, asked, options, calibration: read, maxMemory: maxMemory?.bytes,
+      savingStatistics: saveStatistics)
   }
 
   /// Shows the plan, or runs it.
@@ -186,10 +216,17 @@ struct WeightArguments: ParsableArguments {
     _ method: String, _ source: String, _ options: ConversionOptions, _ output: OutputArguments
   ) throws {
     let plan = try plan(method, Checkpoint(opening: source), options)
-    if output.dryRun {
-      return Terminal.print(output.json ? plan.json.text(indent: 2) : WeightText.plan(plan))
+    let seconds = try plan.calibration.map { _ in
+      try ArithmeticRates.measured(threads: options.threads).seconds(plan.arithmetic)
     }
-    if plan.calibration != nil { Terminal.complain("memory: \(WeightText.memory(plan))") }
+    if output.dryRun {
+      return Terminal.print(
+        output.json ? plan.json(seconds).text(indent: 2) : WeightText.plan(plan, seconds))
+    }
+    if let seconds {
+      Terminal.complain("memory: \(WeightText.memory(plan))")
+      Terminal.complain("time: \(WeightText.time(seconds))")
+    }
     let log = try log.map { try LineLog(path: $0) }
     let line = ProgressLine()
     var observer = WeightPlan.Observer()

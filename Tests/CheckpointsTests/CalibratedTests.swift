@@ -100,9 +100,58 @@ import Testing
     _ = try small.run(to: folder.path("spilled"))
     #expect(try files("one") == files("three"))
     #expect(try files("one") == files("spilled"))
-    #expect(throws: Failure.self) {
+    let failure = #expect(throws: Failure.self) {
       try Self.plan(source, ["gptq_v2"], maxMemory: least - 1)
     }
+    #expect(failure?.expected == "at least \(least) bytes" && failure?.found == "\(least - 1)")
+  }
+
+  /// Half of the memory for hidden states, and nearly the same codes.
+  @Test func hiddenStatesInHalfOfTheMemory() throws {
+    let wide = try Self.plan(source, ["gptq_v2"])
+    let narrow = try Self.plan(source, ["gptq_v2"]) { $0.hiddenType = .bf16 }
+    #expect(narrow.memory.hiddenStates * 2 == wide.memory.hiddenStates)
+    let one = try wide.run(to: folder.path("wide"))
+    let other = try narrow.run(to: folder.path("narrow"))
+    for (left, right) in zip(one.layers, other.layers) {
+      let (a, b) = (try #require(left.report.outputError), try #require(right.report.outputError))
+      #expect((a - b).magnitude < 0.1 * a)
+    }
+    let spilled = try Self.plan(source, ["gptq_v2"], maxMemory: narrow.memory.least + 1) {
+      $0.hiddenType = .bf16
+    }
+    _ = try spilled.run(to: folder.path("spilled"))
+    #expect(try files("narrow") == files("spilled"))
+    #expect(try files("narrow") != files("wide"))
+    let failure = #expect(throws: Failure.self) {
+      try Self.plan(source, ["gptq"]) { $0.hiddenType = .f16 }
+    }
+    #expect(failure?.kind == .usage)
+  }
+
+  /// What is predicted is counted from shapes: more text takes more of all but what a block needs.
+  @Test func forecastsCount() throws {
+    let plan = try Self.plan(source, ["gptq_v2"])
+    #expect(plan.memory.hiddenStates == 212 * 64 * 4)
+    #expect(plan.memory.total >= plan.memory.least + plan.memory.hiddenStates)
+    // 212 tokens through 3 blocks, once: 2 operations for each weight.
+    let weights = TinyModel.blocks * (64 * 64 * 2 + 32 * 64 * 2 + 3 * 128 * 64)
+    #expect(plan.leastArithmetic.products == Double(212 * 2 * weights))
+    #expect(plan.arithmetic.products == plan.leastArithmetic.products)
+    #expect(plan.arithmetic.hessians == Double(212 * TinyModel.blocks * (3 * 64 * 64 + 128 * 128)))
+    let twice = try Self.plan(source, ["gptq_v2"]) { $0.trueSequential = false }
+    #expect(twice.arithmetic.products > plan.arithmetic.products)
+    let searched = try Self.plan(source, ["gptq_v2"], method: "awq")
+    #expect(searched.arithmetic.search > 20 * searched.leastArithmetic.products / 2)
+    #expect(searched.memory.search > 0 && plan.memory.search == 0)
+    #expect(plan.disk.total > plan.disk.outputs && plan.disk.states == 0)
+    let small = try Self.plan(source, ["gptq_v2"], maxMemory: plan.memory.least + 1)
+    #expect(small.disk.states == plan.memory.hiddenStates)
+    let failure = #expect(throws: Failure.self) {
+      try small.disk.check(free: small.disk.total - 1, at: "disk")
+    }
+    #expect(failure?.kind == .io && failure?.found == "\(small.disk.total - 1)")
+    try small.disk.check(free: small.disk.total, at: "disk")
   }
 
   /// Columns in order of their activations keep a real `g_idx`, which AWQ and MLX have no place for.
@@ -135,11 +184,58 @@ import Testing
     }
   }
 
+  /// Three values around the zero point of all symmetric layers of 2 bits, whatever the layout.
+  @Test(arguments: ["rtn", "gptq"]) func ternaryCodesFitEveryLayoutOfTwoBits(method: String) throws
+  {
+    let formats = ["gptq", "gptq_v2", "compressed-tensors", "mlx"]
+    var quantization = try WeightQuantization(method: method, formats: formats)
+    (quantization.bits, quantization.groupSize, quantization.isTernary) = (2, 32, true)
+    var options = ConversionOptions(target: .asIs)
+    options.sync = false
+    _ = try WeightPlan(
+      Checkpoint(opening: source), quantization, options,
+      calibration: method == "gptq" ? Self.calibration() : nil
+    ).run(to: folder.path("out"))
+    let first = try Checkpoint(opening: folder.path("out/gptq"))
+    for format in formats {
+      let other = try Checkpoint(opening: folder.path("out/\(format)"))
+      #expect(other.findings.isEmpty, "\(other.findings.map(\.failure))")
+      #expect(try CheckpointComparison(first, other).isEqual, "\(format)")
+    }
+    let matrix = try QuantizedMatrix(first.open(first.layers[0]))
+    #expect(Set(matrix.codes) == [1, 2, 3] && Set(matrix.zeros) == [2])
+  }
+
+  /// Ranges that count errors by the inputs need calibration even without error feedback.
+  @Test func weightedRangesAreCalibrated() throws {
+    let report = try Self.plan(source, ["gptq_v2"], method: "rtn") {
+      ($0.weightsRanges, $0.mse, $0.bits) = (true, 2.4, 3)
+    }.run(to: folder.path("weighted"))
+    #expect(report.layers.allSatisfy { $0.method == "rtn" && $0.report.fallback == nil })
+    _ = try Self.plan(source, ["gptq_v2"]) {
+      ($0.weightsRanges, $0.mse, $0.bits) = (true, 2.4, 3)
+    }.run(to: folder.path("fed"))
+    let weighted = try Checkpoint(opening: folder.path("weighted"))
+    var plain = try WeightQuantization(method: "rtn", formats: ["gptq_v2"])
+    (plain.mse, plain.bits, plain.groupSize) = (2.4, 3, 32)
+    var options = ConversionOptions(target: .asIs)
+    options.sync = false
+    _ = try WeightPlan(Checkpoint(opening: source), plain, options).run(to: folder.path("plain"))
+    #expect(
+      try !CheckpointComparison(weighted, Checkpoint(opening: folder.path("plain"))).isEqual)
+  }
+
   /// AWQ's folds are in the norms and the weights alike, whatever the layout and the number of threads.
   @Test(arguments: ["awq", "awq+gptq"]) func foldsAreWritten(method: String) throws {
     let formats = ["gptq_v2", "mlx"]
-    let report = try Self.plan(source, formats, method: method, threads: 1)
-      .run(to: folder.path("one"))
+    let plan = try Self.plan(source, formats, method: method, threads: 1)
+    let report = try plan.run(to: folder.path("one"))
+    for (forecast, output) in zip(plan.forecasts, report.outputs) {
+      for (planned, done) in zip(forecast.fates, output.fates) {
+        let mayBeFolded = planned.fate == .converted(into: [planned.name])
+        #expect(planned == done || mayBeFolded && done.fate == .copied, "\(planned.name)")
+      }
+    }
     _ = try Self.plan(source, formats, method: method, threads: 3).run(to: folder.path("three"))
     #expect(try files("one") == files("three"))
     #expect(report.layers.allSatisfy { $0.method == (method == "awq" ? "awq" : "gptq") })

@@ -26,16 +26,9 @@ struct ActivationRules {
     for claim in checkpoint.layers {
       let settings = rules?.settings(for: claim.name)
       let rule = choice == .int8 ? .int8(group: nil) : try rule(claim, settings)
-      found[Self.module(of: claim)] = rule
+      found[claim.module] = rule
     }
     return found
-  }
-
-  /// What models call a layer: the dense tensor without `.weight`, with the index of a slice.
-  private static func module(of claim: LayerClaim) -> String {
-    let name = claim.dense.name
-    let module = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
-    return claim.slice.map { "\(module)[\($0.index)]" } ?? module
   }
 
   private func rule(_ claim: LayerClaim, _ settings: Scheme.Settings?) throws -> ActivationRule {

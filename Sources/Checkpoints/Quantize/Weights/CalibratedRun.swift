@@ -14,62 +14,108 @@ final class CalibratedRun {
   let model: CausalModel
   let run: WindowRun
   let states: HiddenStates
+  /// What the unquantized model has there, where the difference counts.
+  private let originals: HiddenStates?
+  let clock: StageClock
+  private let statistics: StatisticsWriter?
   private var done = 0
 
   /// Loads what stands before and after the blocks.
   init(
     _ plan: WeightPlan, _ calibration: Calibration, _ files: BlockFiles,
-    _ observer: WeightPlan.Observer
+    _ observer: WeightPlan.Observer, _ clock: StageClock
   ) throws {
     (self.plan, self.calibration, self.files, self.observer) = (plan, calibration, files, observer)
-    model = try plan.source.model(
-      on: CPUCompute(threads: plan.options.threads), keepsBlocks: false)
+    self.clock = clock
+    model = try clock.measure(.loading) {
+      try plan.source.model(on: CPUCompute(threads: plan.options.threads), keepsBlocks: false)
+    }
     run = WindowRun(model)
     states = try HiddenStates(
-      calibration.windows, width: model.hiddenSize,
+      calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
       spill: plan.spills ? files.path + "/hidden-states" : nil)
+    originals =
+      plan.quantization.asymmetry == nil
+      ? nil
+      : try HiddenStates(
+        calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
+        spill: plan.spills ? files.path + "/original-states" : nil)
+    statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
   }
 
   func quantize() throws {
     for (index, batch) in states.runs.enumerated() {
       let ids = calibration.windows[batch.windows].flatMap(\.self)
       try states.set(run.embed(ids, sequences: batch.sequences), at: index)
+      try originals?.set(run.embed(ids, sequences: batch.sequences), at: index)
     }
     let blocks = plan.modules.blocks
     for number in 0..<model.blockCount {
       let place = blocks.firstIndex { $0[0].block == number }
-      var block = try model.block(number)
-      if let place {
-        try quantize(block, blocks[place], place)
-        block = try model.block(
-          number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
+      try pass(number, place.map { (blocks[$0], $0) })
+      if let originals {
+        let block = try clock.measure(.loading) { try model.block(number) }
+        try inputs(of: originals, movesOn: true).leave(block)
       }
-      try moveOn(through: block)
     }
     if let head = blocks.last, head[0].block == nil {
       try quantizeHead(head, blocks.count - 1)
     }
+    try statistics?.finish()
   }
 
-  /// Makes the file of a block where it is not there.
-  private func quantize(
-    _ block: DecoderBlock, _ modules: [QuantizedModules.Module], _ place: Int
-  ) throws {
-    if !files.holds(place) {
-      let made = try BlockQuantizer(self, block, modules).quantize()
-      try files.write(
-        place, layers: made.layers.map(\.layer), changed: made.changed,
-        records: made.layers.map(\.record))
+  /// Quantizes a block where there are layers to, and moves the hidden states behind it.
+  private func pass(_ number: Int, _ job: (modules: [QuantizedModules.Module], place: Int)?) throws
+  {
+    guard let (modules, place) = job else {
+      return try inputs(of: states, movesOn: true).leave(
+        clock.measure(.loading) { try model.block(number) })
     }
+    let isMade = files.holds(place)
+    if !isMade {
+      let block = try clock.measure(.loading) { try model.block(number) }
+      let made = try BlockQuantizer(self, block, modules).quantize()
+      try clock.measure(.writing) {
+        try files.write(
+          place, layers: made.layers.map(\.layer), changed: made.changed,
+          records: made.layers.map(\.record))
+      }
+    }
+    try tell(modules, place)
+    guard isMade || plan.quantization.method.folds else { return }
+    let block = try clock.measure(.loading) {
+      try model.block(number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
+    }
+    try inputs(of: states, movesOn: true).leave(block)
+  }
+
+  private func tell(_ modules: [QuantizedModules.Module], _ place: Int) throws {
     for record in try BlockFiles.records(of: files.file(place)) { observer.layer(record) }
     done += modules.count
     observer.progress(.quantizing, done, plan.layerCount)
   }
 
-  private func moveOn(through block: DecoderBlock) throws {
-    for (index, batch) in states.runs.enumerated() {
-      let output = try run.run(block, states[index], sequences: batch.sequences)
-      try states.set(output ?? [], at: index)
+  /// The hidden states on their way through the block that they stand before; `unquantized` is that block with
+  /// the weights that layers are to come close to.
+  func inputs(movesOn: Bool, unquantized: DecoderBlock) -> BlockInputs {
+    inputs(
+      of: states, movesOn: movesOn,
+      original: originals.map { .init(states: $0, block: unquantized) })
+  }
+
+  private func inputs(
+    of states: HiddenStates, movesOn: Bool, original: BlockInputs.Original? = nil
+  ) -> BlockInputs {
+    BlockInputs(
+      states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
+      movesOn: movesOn, original: original)
+  }
+
+  /// Keeps the second moments of what some layers read, where that was asked for.
+  func save(_ hessian: Hessian, of modules: [QuantizedModules.Module]) throws {
+    guard let statistics else { return }
+    try clock.measure(.writing) {
+      for module in modules { try statistics.write(hessian, of: module.name) }
     }
   }
 
@@ -79,13 +125,13 @@ final class CalibratedRun {
         let sum = HessianSum(
           columns: module.columns, name: module.name, threads: plan.options.threads)
         for index in states.runs.indices { sum.add(try run.headInput(states[index])) }
-        return try plan.quantizer.make(Matrix(reading: module.weight), module, sum.finish())
+        let hessian = try sum.finish()
+        try save(hessian, of: [module])
+        return try plan.quantizer.make(Matrix(reading: module.weight), module, hessian)
       }
       try files.write(place, layers: made.map(\.layer), changed: [], records: made.map(\.record))
     }
-    for record in try BlockFiles.records(of: files.file(place)) { observer.layer(record) }
-    done += modules.count
-    observer.progress(.quantizing, done, plan.layerCount)
+    try tell(modules, place)
   }
 }
 
@@ -94,7 +140,9 @@ extension WeightQuantizer {
   func make(
     _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: Hessian
   ) throws -> MadeLayer {
-    guard quantization.method.feedsBack else { return try round(weight, module) }
+    guard quantization.method.feedsBack else {
+      return try round(weight, module, importance: hessian.importance)
+    }
     let factored = try gptq(module).factor(hessian, name: module.name, threads: threads)
     return try feedBack(weight, module, factored)
   }
