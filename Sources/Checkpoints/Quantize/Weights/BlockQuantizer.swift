@@ -108,17 +108,27 @@ struct BlockQuantizer {
   ) throws -> [HessianSum] {
     let sums = groups.map { group in
       HessianSum(
-        columns: group[0].columns, name: group[0].name, threads: quantizer.threads)
+        columns: group[0].columns, hasDrift: parent.originals != nil, name: group[0].name,
+        threads: quantizer.threads)
     }
     let places = Dictionary(
       uniqueKeysWithValues: groups.enumerated().map { ($1[0].name, $0) })
     let hasExperts = block.plan.inputGroups.count > 4
     for (index, batch) in parent.states.runs.enumerated() {
       var left = groups.count
+      var originals: [Int: [Float]] = [:]
+      if let states = parent.originals {
+        _ = try parent.run.run(self.block, states[index], sequences: batch.sequences) {
+          readers, _, _, values in
+          guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
+          originals[place] = try values()
+          return originals.count < groups.count
+        }
+      }
       _ = try parent.run.run(block, parent.states[index], sequences: batch.sequences) {
         readers, _, _, values in
         guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
-        sums[place].add(try values())
+        sums[place].add(try values(), original: originals[place])
         left -= 1
         return left > 0 || hasExperts
       }
@@ -146,6 +156,11 @@ struct BlockQuantizer {
       }
     }
     let hessian = try sum.finish()
+    guard parent.plan.quantization.method.feedsBack else {
+      return try group.map {
+        try quantizer.round(target($0).weight, $0, importance: hessian.importance)
+      }
+    }
     var factors: [(settings: GPTQuantizer, factor: FactoredHessian)] = []
     return try group.map { module in
       let settings = quantizer.gptq(module)

@@ -14,6 +14,8 @@ final class CalibratedRun {
   let model: CausalModel
   let run: WindowRun
   let states: HiddenStates
+  /// What the unquantized model has there.
+  let originals: HiddenStates?
   private var done = 0
 
   /// Loads what stands before and after the blocks.
@@ -28,12 +30,16 @@ final class CalibratedRun {
     states = try HiddenStates(
       calibration.windows, width: model.hiddenSize,
       spill: plan.spills ? files.path + "/hidden-states" : nil)
+    originals =
+      plan.quantization.asymmetry == nil
+      ? nil : try HiddenStates(calibration.windows, width: model.hiddenSize, spill: nil)
   }
 
   func quantize() throws {
     for (index, batch) in states.runs.enumerated() {
       let ids = calibration.windows[batch.windows].flatMap(\.self)
       try states.set(run.embed(ids, sequences: batch.sequences), at: index)
+      try originals?.set(run.embed(ids, sequences: batch.sequences), at: index)
     }
     let blocks = plan.modules.blocks
     for number in 0..<model.blockCount {
@@ -45,6 +51,13 @@ final class CalibratedRun {
           number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
       }
       try moveOn(through: block)
+      if let originals {
+        let block = try model.block(number)
+        for (index, batch) in originals.runs.enumerated() {
+          try originals.set(
+            run.run(block, originals[index], sequences: batch.sequences) ?? [], at: index)
+        }
+      }
     }
     if let head = blocks.last, head[0].block == nil {
       try quantizeHead(head, blocks.count - 1)
@@ -94,7 +107,9 @@ extension WeightQuantizer {
   func make(
     _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: Hessian
   ) throws -> MadeLayer {
-    guard quantization.method.feedsBack else { return try round(weight, module) }
+    guard quantization.method.feedsBack else {
+      return try round(weight, module, importance: hessian.importance)
+    }
     let factored = try gptq(module).factor(hessian, name: module.name, threads: threads)
     return try feedBack(weight, module, factored)
   }

@@ -47,8 +47,9 @@ public struct WeightPlan: Sendable {
         expected: "at least \(memory.least) bytes",
         found: "\(maxMemory)", remedy: "more memory, or shorter windows (--seq-len)")
     }
+    let planned = try PlannedFates(source, modules, quantization)
     forecasts = try quantization.formats.map {
-      try FormatForecast($0, modules, quantization, of: source, options)
+      try FormatForecast($0, modules, quantization, of: source, planned, options)
     }
   }
 
@@ -67,10 +68,10 @@ public struct WeightPlan: Sendable {
         .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
         found: "both")
     }
-    guard method.isCalibrated == (calibration != nil || statistics != nil) else {
+    guard quantization.isCalibrated == (calibration != nil || statistics != nil) else {
       throw Failure(
         .usage, at: "--method",
-        method.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
+        quantization.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
         found: method.rawValue)
     }
   }
@@ -145,6 +146,7 @@ public struct WeightPlan: Sendable {
             "format": .string($0.name), "bytes": .integer($0.byteCount),
             "bits_per_weight": .real($0.bitsPerWeight(weightCount)),
             "changes": .strings($0.changes.map(\.description)),
+            "source_tensors": .array($0.fates.map(\.json)),
           ]
         }),
     ]
