@@ -137,7 +137,7 @@ extension WeightPlan {
   /// What configs say of it in `meta`, in GPTQModel's words where it has them.
   var details: JSONObject {
     var details = JSONObject(["method": .string(quantization.method.rawValue)])
-    details["mse"] = .real(quantization.mse)
+    details["mse"] = .real(quantization.norm)
     if let calibration {
       details["calibration"] = [
         "sha256": .string(calibration.digest), "tokens": .integer(calibration.usedTokens),
