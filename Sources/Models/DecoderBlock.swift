@@ -1,4 +1,4 @@
-public import Kernels
+internal import Kernels
 
 /// One block of a model with its weights on a device; they go when it goes.
 public final class DecoderBlock: Sendable {

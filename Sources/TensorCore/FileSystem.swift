@@ -25,6 +25,16 @@ public enum FileSystem {
     status(of: path).map { $0.st_mtim.tv_sec * 1_000_000_000 + $0.st_mtim.tv_nsec }
   }
 
+  /// Bytes that may still be written where `path` is or would be; nil where the system does not say.
+  public static func freeBytes(at path: String) -> Int? {
+    var place = path
+    while kind(of: place) == nil, place != ".", place != "/" { place = place.folderName }
+    var status = statvfs()
+    // SAFETY: the string is lent for the call and `status` is a local variable.
+    guard unsafe statvfs(place, &status) == 0 else { return nil }
+    return Int(clamping: status.f_bavail).multiplied(by: Int(clamping: status.f_frsize))
+  }
+
   private static func status(of path: String) -> stat? {
     var status = stat()
     // SAFETY: the string is lent for the call and `status` is a local variable.

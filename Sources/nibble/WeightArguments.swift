@@ -37,7 +37,9 @@ struct WeightArguments: ParsableArguments {
   var trueSequential: Bool?
 
   @Option(
-    help: "Search ranges by errors to this power; 0 takes whole ranges. 2.4 for GPTQ, 0 for rtn by default.")
+    help:
+      "Search ranges by errors to this power; 0 takes whole ranges. 2.4 for GPTQ, 0 for rtn by default."
+  )
   var mse: Double?
 
   @Flag(
@@ -75,6 +77,12 @@ struct WeightArguments: ParsableArguments {
       "The memory a calibrated run may take, such as 8GB: hidden states go to a file where it is "
         + "less.", valueName: "size"))
   var maxMemory: ByteSize?
+
+  @Option(
+    help:
+      "What hidden states between blocks are kept in: f32 (default), or bf16 in half of the memory."
+  )
+  var hiddenDtype: DenseType?
 
   @Option(
     help: ArgumentHelp(
@@ -115,6 +123,12 @@ struct WeightArguments: ParsableArguments {
       valueName: "file"))
   var statistics: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "GPTQ: write LAYER.hessian of each layer as it was used, for --statistics.",
+      valueName: "file"))
+  var saveStatistics: String?
+
   @Flag(help: "Fail where a layer would be rounded to nearest instead, or text is short.")
   var strict = false
 
@@ -145,6 +159,7 @@ struct WeightArguments: ParsableArguments {
     made.skipped = try skip.map { try NamePattern($0, at: "--skip") }
     made.quantizesHead = quantizeHead
     made.scaleType = scaleDtype?.dtype ?? made.scaleType
+    made.hiddenType = hiddenDtype?.dtype ?? made.hiddenType
     made.strict = strict
     return made
   }
@@ -165,6 +180,7 @@ struct WeightArguments: ParsableArguments {
       "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
       "--calibration": !calibration.isEmpty, "--num-samples": numSamples != nil,
       "--seq-len": seqLen != nil, "--seed": seed != nil, "--statistics": statistics != nil,
+      "--hidden-dtype": hiddenDtype != nil, "--save-statistics": saveStatistics != nil,
     ]
     guard let name = set.filter(\.value).keys.sorted().first else { return }
     throw ValidationError("\(name) is no option of \(method)")
@@ -179,7 +195,8 @@ struct WeightArguments: ParsableArguments {
       if asked.method == .rtn, !calibration.isEmpty {
         throw ValidationError("rtn takes no --calibration but for --weighted-ranges")
       }
-      return try WeightPlan(model, asked, options, statistics: statistics)
+      return try WeightPlan(
+        model, asked, options, statistics: statistics, savingStatistics: saveStatistics)
     }
     var text = Calibration.Options()
     text.samples = numSamples ?? text.samples
@@ -193,7 +210,8 @@ struct WeightArguments: ParsableArguments {
         expected: "\(text.samples) windows", found: "\(read.windows.count)")
     }
     return try WeightPlan(
-      model, asked, options, calibration: read, maxMemory: maxMemory?.bytes)
+      model, asked, options, calibration: read, maxMemory: maxMemory?.bytes,
+      savingStatistics: saveStatistics)
   }
 
   /// Shows the plan, or runs it.
@@ -201,10 +219,17 @@ struct WeightArguments: ParsableArguments {
     _ method: String, _ source: String, _ options: ConversionOptions, _ output: OutputArguments
   ) throws {
     let plan = try plan(method, Checkpoint(opening: source), options)
-    if output.dryRun {
-      return Terminal.print(output.json ? plan.json.text(indent: 2) : WeightText.plan(plan))
+    let seconds = try plan.calibration.map { _ in
+      try ArithmeticRates.measured(threads: options.threads).seconds(plan.arithmetic)
     }
-    if plan.calibration != nil { Terminal.complain("memory: \(WeightText.memory(plan))") }
+    if output.dryRun {
+      return Terminal.print(
+        output.json ? plan.json(seconds).text(indent: 2) : WeightText.plan(plan, seconds))
+    }
+    if let seconds {
+      Terminal.complain("memory: \(WeightText.memory(plan))")
+      Terminal.complain("time: \(WeightText.time(seconds))")
+    }
     let log = try log.map { try LineLog(path: $0) }
     let line = ProgressLine()
     var observer = WeightPlan.Observer()

@@ -2,7 +2,7 @@ import Checkpoints
 
 /// Quantizing weights as text for people.
 enum WeightText {
-  static func plan(_ plan: WeightPlan) -> String {
+  static func plan(_ plan: WeightPlan, _ seconds: [QuantizationStage: Double]?) -> String {
     var table = Table([.left, .left])
     table.add("from", "dense weights")
     table.add("by", settings(plan))
@@ -20,6 +20,7 @@ enum WeightText {
           + "\(Words.plural(text.windows.count, "window")), \(text.usedTokens) tokens used, "
           + "\(text.droppedTokens) dropped")
       table.add("memory", memory(plan))
+      if let seconds { table.add("time", time(seconds)) }
     }
     for forecast in plan.forecasts {
       let changes = forecast.changes.map(\.description)
@@ -35,8 +36,20 @@ enum WeightText {
   /// What a calibrated run will take, told before it begins.
   static func memory(_ plan: WeightPlan) -> String {
     let states = Words.bytes(plan.memory.hiddenStates)
-    return "about \(Words.bytes(plan.memory.least)), and \(states) of hidden states "
-      + (plan.spills ? "in a file" : "in memory")
+    return "about \(Words.bytes(plan.memory.total)), with \(states) of hidden states "
+      + (plan.spills ? "in a file besides" : "among them")
+  }
+
+  /// An estimate from the machine's rates, measured just now, and what is to be computed.
+  static func time(_ seconds: [QuantizationStage: Double]) -> String {
+    let all = seconds.values.reduce(0, +)
+    guard all >= 1 else { return "about a second, by what is to be computed" }
+    let parts = QuantizationStage.allCases.compactMap { stage -> String? in
+      guard let part = seconds[stage], part >= all / 100 else { return nil }
+      return "\(stage) \(Words.duration(part))"
+    }
+    return "about \(Words.duration(all)), by what is to be computed and this machine's rates: "
+      + parts.joined(separator: ", ")
   }
 
   static func settings(_ plan: WeightPlan) -> String {
@@ -56,6 +69,10 @@ enum WeightText {
     }
     if report.resumedBlocks > 0 {
       lines.append("\(Words.plural(report.resumedBlocks, "block")) were there from a run before")
+    }
+    if !report.fallbacks.isEmpty {
+      let share = "\(report.fallbacks.count) of \(Words.plural(report.layers.count, "layer"))"
+      lines.append("\(share) rounded to nearest instead:")
     }
     for layer in report.layers {
       let name = layer.name.escapedForDisplay

@@ -56,6 +56,12 @@ enum Words {
     "\(fixed(Double(bytes) / max(seconds, 1e-9) / 1e9, 2)) GB/s"
   }
 
+  /// `8 s`, `3 min`, `2.4 h`.
+  static func duration(_ seconds: Double) -> String {
+    if seconds < 120 { return "\(fixed(max(seconds, 1), 0)) s" }
+    return seconds < 7200 ? "\(fixed(seconds / 60, 0)) min" : "\(fixed(seconds / 3600, 1)) h"
+  }
+
   static func plural(_ count: Int, _ word: String) -> String {
     count == 1 ? "1 \(word)" : "\(count) \(word)s"
   }

@@ -100,9 +100,58 @@ import Testing
     _ = try small.run(to: folder.path("spilled"))
     #expect(try files("one") == files("three"))
     #expect(try files("one") == files("spilled"))
-    #expect(throws: Failure.self) {
+    let failure = #expect(throws: Failure.self) {
       try Self.plan(source, ["gptq_v2"], maxMemory: least - 1)
     }
+    #expect(failure?.expected == "at least \(least) bytes" && failure?.found == "\(least - 1)")
+  }
+
+  /// Half of the memory for hidden states, and nearly the same codes.
+  @Test func hiddenStatesInHalfOfTheMemory() throws {
+    let wide = try Self.plan(source, ["gptq_v2"])
+    let narrow = try Self.plan(source, ["gptq_v2"]) { $0.hiddenType = .bf16 }
+    #expect(narrow.memory.hiddenStates * 2 == wide.memory.hiddenStates)
+    let one = try wide.run(to: folder.path("wide"))
+    let other = try narrow.run(to: folder.path("narrow"))
+    for (left, right) in zip(one.layers, other.layers) {
+      let (a, b) = (try #require(left.report.outputError), try #require(right.report.outputError))
+      #expect((a - b).magnitude < 0.1 * a)
+    }
+    let spilled = try Self.plan(source, ["gptq_v2"], maxMemory: narrow.memory.least + 1) {
+      $0.hiddenType = .bf16
+    }
+    _ = try spilled.run(to: folder.path("spilled"))
+    #expect(try files("narrow") == files("spilled"))
+    #expect(try files("narrow") != files("wide"))
+    let failure = #expect(throws: Failure.self) {
+      try Self.plan(source, ["gptq"]) { $0.hiddenType = .f16 }
+    }
+    #expect(failure?.kind == .usage)
+  }
+
+  /// What is predicted is counted from shapes: more text takes more of all but what a block needs.
+  @Test func forecastsCount() throws {
+    let plan = try Self.plan(source, ["gptq_v2"])
+    #expect(plan.memory.hiddenStates == 212 * 64 * 4)
+    #expect(plan.memory.total >= plan.memory.least + plan.memory.hiddenStates)
+    // 212 tokens through 3 blocks, once: 2 operations for each weight.
+    let weights = TinyModel.blocks * (64 * 64 * 2 + 32 * 64 * 2 + 3 * 128 * 64)
+    #expect(plan.leastArithmetic.products == Double(212 * 2 * weights))
+    #expect(plan.arithmetic.products == plan.leastArithmetic.products)
+    #expect(plan.arithmetic.hessians == Double(212 * TinyModel.blocks * (3 * 64 * 64 + 128 * 128)))
+    let twice = try Self.plan(source, ["gptq_v2"]) { $0.trueSequential = false }
+    #expect(twice.arithmetic.products > plan.arithmetic.products)
+    let searched = try Self.plan(source, ["gptq_v2"], method: "awq")
+    #expect(searched.arithmetic.search > 20 * searched.leastArithmetic.products / 2)
+    #expect(searched.memory.search > 0 && plan.memory.search == 0)
+    #expect(plan.disk.total > plan.disk.outputs && plan.disk.states == 0)
+    let small = try Self.plan(source, ["gptq_v2"], maxMemory: plan.memory.least + 1)
+    #expect(small.disk.states == plan.memory.hiddenStates)
+    let failure = #expect(throws: Failure.self) {
+      try small.disk.check(free: small.disk.total - 1, at: "disk")
+    }
+    #expect(failure?.kind == .io && failure?.found == "\(small.disk.total - 1)")
+    try small.disk.check(free: small.disk.total, at: "disk")
   }
 
   /// Columns in order of their activations keep a real `g_idx`, which AWQ and MLX have no place for.
@@ -157,6 +206,26 @@ import Testing
     #expect(Set(matrix.codes) == [1, 2, 3] && Set(matrix.zeros) == [2])
   }
 
+  /// The unquantized model runs beside: threads, disk and a run that goes on change nothing, the codes do.
+  @Test func answeringForChangedInputs() throws {
+    func run(_ name: String, threads: Int = 2, maxMemory: Int? = nil, alpha: Double? = 0.25) throws
+    {
+      let plan = try Self.plan(source, ["gptq_v2"], threads: threads, maxMemory: maxMemory) {
+        $0.asymmetry = alpha
+      }
+      #expect(plan.spills == (maxMemory != nil))
+      _ = try plan.run(to: folder.path(name))
+    }
+    try run("one", threads: 1)
+    try run("three", threads: 3)
+    try run(
+      "spilled", maxMemory: Self.plan(source, ["gptq_v2"]) { $0.asymmetry = 0.25 }.memory.least + 1)
+    try run("plain", alpha: nil)
+    #expect(try files("one") == files("three"))
+    #expect(try files("one") == files("spilled"))
+    #expect(try files("one") != files("plain"))
+  }
+
   /// Ranges that count errors by the inputs need calibration even without error feedback.
   @Test func weightedRangesAreCalibrated() throws {
     let report = try Self.plan(source, ["gptq_v2"], method: "rtn") {
@@ -201,21 +270,24 @@ import Testing
   }
 
   /// The process kills itself when so many layers are done.
-  @Test(arguments: [1, 8, 20]) func killedRunIsGoneOnWith(layers: Int) async throws {
-    _ = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: folder.path("whole"))
+  @Test(arguments: [(1, nil), (8, nil), (20, nil), (8, 0.25)] as [(Int, Double?)])
+  func killedRunIsGoneOnWith(layers: Int, gptaq: Double?) async throws {
+    _ = try Self.plan(source, ["gptq", "mlx"], sync: true) { $0.asymmetry = gptaq }
+      .run(to: folder.path("whole"))
     let output = folder.path("out")
     await #expect(processExitsWith: .signal(SIGKILL)) {
-      [source = source as String, output = output as String, layers] in
+      [source = source as String, output = output as String, layers, gptaq = gptaq as Double?] in
       let seen = LayerCount()
       var observer = WeightPlan.Observer()
       observer.layer = { _ in
         if seen.next() == layers { raise(SIGKILL) }
       }
-      _ = try CalibratedTests.plan(source, ["gptq", "mlx"], sync: true)
+      _ = try CalibratedTests.plan(source, ["gptq", "mlx"], sync: true) { $0.asymmetry = gptaq }
         .run(to: output, observer: observer)
     }
     #expect(FileSystem.kind(of: output + "/gptq") == nil)
-    let report = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: output)
+    let report = try Self.plan(source, ["gptq", "mlx"], sync: true) { $0.asymmetry = gptaq }
+      .run(to: output)
     #expect(report.resumedBlocks == (layers + TinyModel.linears - 1) / TinyModel.linears)
     #expect(try files("out") == files("whole"))
     #expect(try folder.names() == ["in", "out", "whole"])

@@ -1,8 +1,8 @@
 internal import Kernels
 internal import TensorCore
 
-/// What stands between two blocks for all calibration windows: runs of windows of one length, f32
-/// `[sequences][tokens][width]` each. In memory, or in a file where that would be too much.
+/// What stands between two blocks (or the halves of one) for all calibration windows: runs of windows of one length,
+/// `[sequences][tokens][width]` each, in f32 or rounded to bf16. In memory, or in a file where that would be too much.
 final class HiddenStates {
   /// Windows that go through a block together.
   struct Run: Sendable, Equatable {
@@ -14,7 +14,8 @@ final class HiddenStates {
 
   let runs: [Run]
   private let width: Int
-  private var kept: [[Float]]
+  private let dtype: DType
+  private var kept: [HeldStates]
   private let file: OutputFile?
   private let reader: InputFile?
   private let offsets: [Int]
@@ -22,16 +23,19 @@ final class HiddenStates {
   /// Tokens of a run, where a window is not longer by itself.
   private static let tokens = 2048
 
-  /// `spill` is the path of the file beside which they are kept on disk; nil keeps them in memory. Throws `io`.
-  init(_ windows: [[Int32]], width: Int, spill: String?) throws {
+  /// `dtype`: f32 or bf16. `spill` is the path of the file beside which they are kept on disk; nil keeps them in
+  /// memory. Throws `io`.
+  init(_ windows: [[Int32]], width: Int, dtype: DType, spill: String?) throws {
     runs = Self.runs(of: windows)
-    self.width = width
-    kept = [[Float]](repeating: [], count: runs.count)
+    (self.width, self.dtype) = (width, dtype)
+    kept = []
     var offsets: [Int] = []
     var end = 0
     for run in runs {
+      let count = run.sequences * run.tokens * width * dtype.bits / 8
       offsets.append(end)
-      end += run.sequences * run.tokens * width * 4
+      end += count
+      if spill == nil { kept.append(HeldStates(count)) }
     }
     self.offsets = offsets
     file = try spill.map { try OutputFile(path: $0) }
@@ -58,20 +62,51 @@ final class HiddenStates {
   /// Throws `io`.
   subscript(index: Int) -> [Float] {
     get throws {
-      guard let reader else { return kept[index] }
       let run = runs[index]
       let count = run.sequences * run.tokens * width
-      let bytes = try reader.contents(offsets[index]..<offsets[index] + count * 4)
-      return (0..<count).map { bytes.rawSpan.float32(at: $0) }
+      guard let reader else { return try kept[index].lend { try widened($0, count) } }
+      return try Workspace().lend(count * dtype.bits / 8) { stored in
+        try reader.read(into: &stored, at: offsets[index])
+        return try widened(stored.bytes, count)
+      }
     }
   }
 
   /// Throws `io`.
   func set(_ values: [Float], at index: Int) throws {
-    guard let file else {
-      kept[index] = values
-      return
+    guard dtype != .f32 else { return try store(values.rawSpan, at: index) }
+    try Workspace().lend(values.count * dtype.bits / 8) { narrow in
+      try FloatConversion.fromFloat32(dtype, values.rawSpan, into: &narrow)
+      try store(narrow.bytes, at: index)
     }
-    try file.write(values.rawSpan, at: offsets[index])
+  }
+
+  private func store(_ bytes: RawSpan, at index: Int) throws {
+    guard let file else { return kept[index].take(bytes) }
+    try file.write(bytes, at: offsets[index])
+  }
+
+  private func widened(_ stored: RawSpan, _ count: Int) throws -> [Float] {
+    var values = [Float](repeating: 0, count: count)
+    try values.withMutableBytes { bytes in
+      if dtype == .f32 { return bytes.copy(from: stored) }
+      try FloatConversion.toFloat32(dtype, stored, into: &bytes)
+    }
+    return values
+  }
+}
+
+/// The states of one run in memory.
+private final class HeldStates {
+  private var block: AlignedBytes
+
+  init(_ count: Int) { block = AlignedBytes(count: count) }
+
+  func lend<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+    try block.withBytes(body)
+  }
+
+  func take(_ bytes: RawSpan) {
+    block.withMutableBytes(count: block.count) { $0.copy(from: bytes) }
   }
 }

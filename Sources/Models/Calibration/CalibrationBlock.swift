@@ -19,7 +19,14 @@ public final class CalibrationBlock: Block, @unchecked Sendable {
   private var taken: (module: String, runs: [ModuleInput])?
   let pool: BufferPool
 
-  public init(_ block: DecoderBlock, inputs: [CalibrationRun]) {
+  /// Linear layers that nothing is to be learned of, such as experts that too few tokens come to: no site is
+  /// theirs alone, and no group has them.
+  private let starved: Set<String>
+
+  public init(
+    _ block: DecoderBlock, inputs: [CalibrationRun], leavingOut starved: Set<String> = []
+  ) {
+    self.starved = starved
     plan = block.plan
     ropes = block.ropes
     loader = block.loader
@@ -28,8 +35,11 @@ public final class CalibrationBlock: Block, @unchecked Sendable {
     pool = BufferPool(block.loader.compute)
   }
 
-  public var inputGroups: [[String]] { plan.inputGroups.map { $0.map(\.name) } }
-  public var foldSites: [FoldSite] { plan.foldSites }
+  public var inputGroups: [[String]] {
+    plan.inputGroups.map { $0.map(\.name).filter { !starved.contains($0) } }.filter { !$0.isEmpty }
+  }
+
+  public var foldSites: [FoldSite] { plan.foldSites.filter { !starved.contains($0.parent) } }
 
   public func weight(_ linear: String) throws -> Matrix {
     if let matrix = matrices[linear] { return matrix }

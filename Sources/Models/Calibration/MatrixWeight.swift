@@ -1,17 +1,21 @@
-internal import Kernels
-internal import TensorCore
+public import Kernels
+public import TensorCore
 
 /// A matrix in memory in the place of one of the checkpoint.
-struct MatrixWeight: WeightSource {
-  let name: String
+public struct MatrixWeight: WeightSource {
+  public let name: String
   let matrix: Matrix
 
-  var rows: Int { matrix.rows }
-  var columns: Int { matrix.columns }
-  var denseType: DType { .f32 }
-  var form: QuantizedForm? { nil }
+  public init(name: String, matrix: Matrix) {
+    (self.name, self.matrix) = (name, matrix)
+  }
 
-  func readWeights(
+  public var rows: Int { matrix.rows }
+  public var columns: Int { matrix.columns }
+  public var denseType: DType { .f32 }
+  public var form: QuantizedForm? { nil }
+
+  public func readWeights(
     _ rows: Range<Int>, into weights: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
     let size = columns * 4
@@ -19,15 +23,15 @@ struct MatrixWeight: WeightSource {
       from: matrix.values.rawSpan.part(rows.lowerBound * size..<rows.upperBound * size))
   }
 
-  func readCodes(
+  public func readCodes(
     _ rows: Range<Int>, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws { throw noCodes }
 
-  func readScales(
+  public func readScales(
     _ rows: Range<Int>, into scales: inout MutableRawSpan, _ workspace: Workspace
   ) throws { throw noCodes }
 
-  func readOffsets(
+  public func readOffsets(
     _ rows: Range<Int>, into offsets: inout MutableRawSpan, _ workspace: Workspace
   ) throws { throw noCodes }
 

@@ -18,17 +18,30 @@ struct BlockPass {
 
   /// The block's output in the place of its input, `[rows][width]`; the cache gets the new positions.
   func forward(_ hidden: Buffer, _ cache: KeyValueCache) throws {
-    try add(to: hidden, norm: plan.attentionNorm, outputNorm: plan.attentionOutputNorm) {
-      try attention($0, cache)
+    try forward(.attention, hidden, cache)
+    try forward(.feedForward, hidden, cache)
+  }
+
+  /// One half of the block, in place.
+  func forward(_ half: BlockHalf, _ hidden: Buffer, _ cache: KeyValueCache) throws {
+    try add(half, to: hidden) { input in
+      switch half {
+      case .attention: try attention(input, cache)
+      case .feedForward: try feedForward(input)
+      }
     }
-    try add(to: hidden, norm: plan.feedForwardNorm, outputNorm: plan.feedForwardOutputNorm) {
-      try feedForward($0)
-    }
+  }
+
+  /// The rest of a half whose last linear layer reads `inner`, in place.
+  func finish(_ half: BlockHalf, _ hidden: Buffer, inner: Buffer, _ last: LinearPlan) throws {
+    let output = try apply([last], to: inner, rows: rows)[0]
+    defer { pool.give(output) }
+    try add(output, half, to: hidden)
   }
 
   /// hidden + module(norm(hidden)), or norm(hidden + module(hidden)).
   private func add(
-    to hidden: Buffer, norm: NormPlan, outputNorm: NormPlan?, _ module: (Buffer) throws -> Buffer
+    _ half: BlockHalf, to hidden: Buffer, _ module: (Buffer) throws -> Buffer
   ) throws {
     let output: Buffer
     if plan.isPostNorm {
@@ -36,13 +49,17 @@ struct BlockPass {
     } else {
       let input = try pool.take(count)
       defer { pool.give(input) }
-      try normalize(hidden, norm, into: input)
+      try normalize(hidden, plan.norm(before: half), into: input)
       output = try module(input)
     }
     defer { pool.give(output) }
-    if let outputNorm { try normalize(output, outputNorm, into: output) }
+    try add(output, half, to: hidden)
+  }
+
+  private func add(_ output: Buffer, _ half: BlockHalf, to hidden: Buffer) throws {
+    if let norm = plan.outputNorm(of: half) { try normalize(output, norm, into: output) }
     try compute.add(output, count: count, to: hidden)
-    if plan.isPostNorm { try normalize(hidden, norm, into: hidden) }
+    if plan.isPostNorm { try normalize(hidden, plan.norm(before: half), into: hidden) }
   }
 
   private func normalize(_ input: Buffer, _ norm: NormPlan, into output: Buffer) throws {

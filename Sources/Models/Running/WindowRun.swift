@@ -42,14 +42,48 @@ public final class WindowRun {
   public func run(
     _ block: DecoderBlock, _ hidden: [Float], sequences: Int, tap: Tap? = nil
   ) throws -> [Float]? {
+    try run(block, BlockHalf.allCases, hidden, sequences: sequences, tap: tap)
+  }
+
+  /// What comes out of some halves of a block, of what goes in before the first of them; otherwise as above.
+  public func run(
+    _ block: DecoderBlock, _ halves: [BlockHalf], _ hidden: [Float], sequences: Int,
+    tap: Tap? = nil
+  ) throws -> [Float]? {
+    try pass(block, hidden, sequences, tap) { pass, buffer in
+      let count = hidden.count / model.hiddenSize * block.plan.attention.keyWidth
+      let (keys, values) = (try pool.take(count), try pool.take(count))
+      defer { pool.give([keys, values]) }
+      for half in halves {
+        try pass.forward(half, buffer, KeyValueCache(keys: keys, values: values))
+      }
+    }
+  }
+
+  /// What comes out of a half whose last linear layer reads `inner` `[rows][columns]`. Traps where the half ends
+  /// with experts.
+  public func finish(
+    _ block: DecoderBlock, _ half: BlockHalf, _ hidden: [Float], inner: [Float], sequences: Int
+  ) throws -> [Float]? {
+    guard let last = block.plan.lastLinear(of: half) else { preconditionFailure("experts end it") }
+    return try pass(block, hidden, sequences, nil) { pass, buffer in
+      let input = try pool.take(inner.count)
+      defer { pool.give(input) }
+      try model.compute.write(inner.rawSpan, to: input, at: 0)
+      try pass.finish(half, buffer, inner: input, last)
+    }
+  }
+
+  /// `body` turns hidden states in a buffer into those after it.
+  private func pass(
+    _ block: DecoderBlock, _ hidden: [Float], _ sequences: Int, _ tap: Tap?,
+    _ body: (BlockPass, Buffer) throws -> Void
+  ) throws -> [Float]? {
     let rows = hidden.count / model.hiddenSize
     let passage = try passage(Shape(sequences: sequences, tokens: rows / sequences))
     let buffer = try pool.take(hidden.count)
     defer { pool.give(buffer) }
     try model.compute.write(hidden.rawSpan, to: buffer, at: 0)
-    let count = rows * block.plan.attention.keyWidth
-    let (keys, values) = (try pool.take(count), try pool.take(count))
-    defer { pool.give([keys, values]) }
     var pass = block.pass(passage, pool)
     if let tap {
       pass.tap = { readers, input, rows, width in
@@ -58,7 +92,7 @@ public final class WindowRun {
       }
     }
     do {
-      try pass.forward(buffer, KeyValueCache(keys: keys, values: values))
+      try body(pass, buffer)
     } catch is Enough {
       return nil
     }

@@ -55,7 +55,7 @@ struct DampingLadder {
   }
 
   private var precision: SquareMatrix.Precision {
-    settings.factorPrecision ?? (matrix.count <= 2048 ? .double : matrix.precision)
+    settings.precision(columns: matrix.count, summedIn: matrix.precision)
   }
 
   /// The parts to be tried, each the last one plus the increment.

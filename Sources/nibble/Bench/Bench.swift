@@ -8,7 +8,7 @@ struct Bench: ParsableCommand {
     subcommands: [
       BenchKernels.self, BenchCodecs.self, BenchOpen.self, BenchConvert.self, BenchPack.self,
       BenchQuantize.self, BenchQuantiles.self, BenchGPTQ.self, BenchAWQ.self, BenchTokenize.self,
-      BenchCheckpoint.self, BenchLinear.self, BenchDecode.self,
+      BenchCheckpoint.self, BenchModel.self, BenchPipeline.self, BenchLinear.self, BenchDecode.self,
     ])
 }
 

@@ -21,6 +21,7 @@ struct BlockQuantizer {
   private let block: DecoderBlock
   private let modules: [String: QuantizedModules.Module]
   private let quantizer: WeightQuantizer
+  private var clock: StageClock { parent.clock }
 
   init(_ parent: CalibratedRun, _ block: DecoderBlock, _ modules: [QuantizedModules.Module]) {
     (self.parent, self.block) = (parent, block)
@@ -28,36 +29,45 @@ struct BlockQuantizer {
     quantizer = parent.plan.quantizer
   }
 
+  /// Quantizes the layers; with error feedback alone the hidden states are then behind the block.
   func quantize() throws -> Made {
     guard parent.plan.quantization.method.folds else {
-      return try feedBack(block) { try Target(weight: $0.matrix) }
+      return try feedBack(block, movesOn: true) { try Target(weight: $0.matrix) }
     }
-    let folded = try FoldedBlock(parent, block, Array(modules.values))
+    let folded = try clock.measure(.search) {
+      try FoldedBlock(parent, block, Array(modules.values))
+    }
     guard parent.plan.quantization.method.feedsBack else {
-      let layers = try modules.values.sorted { $0.name < $1.name }.map {
-        try quantizer.roundClipped(folded.weight($0), $0)
+      let layers = try modules.values.sorted { $0.name < $1.name }.map { module in
+        try clock.measure(.codes) { try folded.layer(module, quantizer) }
       }
       return Made(layers: layers, changed: folded.changed)
     }
-    var made = try feedBack(folded.block) { try folded.target($0) }
+    // The folded block has numbers that are not rounded to their stored type, so the states don't move on by it.
+    var made = try feedBack(folded.block, movesOn: false) { try folded.target($0) }
     made.changed = folded.changed
     return made
   }
 
   /// Rounds with error feedback what `target` gives for each layer of a block.
   private func feedBack(
-    _ block: DecoderBlock, target: (QuantizedModules.Module) throws -> Target
+    _ block: DecoderBlock, movesOn: Bool, target: (QuantizedModules.Module) throws -> Target
   ) throws -> Made {
+    let inputs = parent.inputs(movesOn: movesOn, beside: parent.originalInputs(block))
     var made = Made()
     var current = block
     let stages = stages
     let passes = parent.plan.quantization.trueSequential ? stages : [stages.flatMap(\.self)]
     for groups in passes {
-      let layers = try quantize(groups, of: current, target)
+      let layers = try quantize(groups, of: current, inputs, target)
       made.layers += layers
-      current = try current.replacing(
-        Dictionary(uniqueKeysWithValues: layers.map { ($0.record.name, $0.source) }))
+      current = try clock.measure(.loading) {
+        try current.replacing(
+          Dictionary(uniqueKeysWithValues: layers.map { ($0.record.name, $0.source) }))
+      }
     }
+    if movesOn { try inputs.leave(current) }
+    try inputs.leaveOriginal()
     made.layers += try strangers(besides: made.layers)
     made.layers.sort { $0.record.name < $1.record.name }
     return made
@@ -81,7 +91,7 @@ struct BlockQuantizer {
 
   /// Hessians of as many groups at a time as memory takes, and the layers by them.
   private func quantize(
-    _ groups: [[QuantizedModules.Module]], of block: DecoderBlock,
+    _ groups: [[QuantizedModules.Module]], of block: DecoderBlock, _ inputs: BlockInputs,
     _ target: (QuantizedModules.Module) throws -> Target
   ) throws -> [MadeLayer] {
     var layers: [MadeLayer] = []
@@ -90,50 +100,17 @@ struct BlockQuantizer {
       var part: [[QuantizedModules.Module]] = []
       var bytes = 0
       while let next = rest.first {
-        bytes += MemoryForecast.hessianBytes(next[0].columns)
+        bytes += parent.plan.quantization.sumBytes(next[0].columns)
         if !part.isEmpty && bytes > parent.plan.memory.hessianRoom { break }
         part.append(next)
         rest.removeFirst()
       }
-      let sums = try gather(part, of: block)
-      for (group, sum) in zip(part, sums) { layers += try quantize(group, by: sum, target) }
+      var sums = try inputs.hessians(
+        of: part.map { $0.map(\.name) }, columns: part.map { $0[0].columns }, in: block,
+        keeps: groups.count == 1)
+      for group in part { layers += try quantize(group, by: sums.removeFirst(), target) }
     }
     return layers
-  }
-
-  /// One pass over all windows, which ends where the last of the groups has been fed. Experts get only what
-  /// is routed to them, so that a block with them is passed to its end.
-  private func gather(
-    _ groups: [[QuantizedModules.Module]], of block: DecoderBlock
-  ) throws -> [HessianSum] {
-    let sums = groups.map { group in
-      HessianSum(
-        columns: group[0].columns, hasDrift: parent.originals != nil, name: group[0].name,
-        threads: quantizer.threads)
-    }
-    let places = Dictionary(
-      uniqueKeysWithValues: groups.enumerated().map { ($1[0].name, $0) })
-    let hasExperts = block.plan.inputGroups.count > 4
-    for (index, batch) in parent.states.runs.enumerated() {
-      var left = groups.count
-      var originals: [Int: [Float]] = [:]
-      if let states = parent.originals {
-        _ = try parent.run.run(self.block, states[index], sequences: batch.sequences) {
-          readers, _, _, values in
-          guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
-          originals[place] = try values()
-          return originals.count < groups.count
-        }
-      }
-      _ = try parent.run.run(block, parent.states[index], sequences: batch.sequences) {
-        readers, _, _, values in
-        guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
-        sums[place].add(try values(), original: originals[place])
-        left -= 1
-        return left > 0 || hasExperts
-      }
-    }
-    return sums
   }
 
   /// Layers of one input. An expert that saw too little is rounded to nearest.
@@ -141,40 +118,38 @@ struct BlockQuantizer {
     _ group: [QuantizedModules.Module], by sum: HessianSum,
     _ target: (QuantizedModules.Module) throws -> Target
   ) throws -> [MadeLayer] {
-    let least = parent.plan.quantization.minExpertTokens
     let all = parent.calibration.usedTokens
-    guard sum.tokens >= min(least, all) else {
-      let reason = "only \(sum.tokens) of \(all) tokens reached it"
-      guard !parent.plan.quantization.strict else {
-        throw Failure(
-          .cannotRepresent, at: group[0].name, "too few tokens reached the layer",
-          expected: "at least \(least)", found: "\(sum.tokens)",
-          remedy: "more calibration text, or no --strict")
-      }
+    if let reason = parent.plan.quantization.starvation(sum.tokens, of: all) {
+      try parent.plan.quantization.checkStarved(group[0].name, sum.tokens)
+      if sum.tokens > 0 { try parent.save(sum.finish(), of: group) }
       return try group.map {
-        try quantizer.round(target($0).weight, $0, insteadOf: reason)
+        try quantizer.round(target($0).weight, $0, insteadOf: reason, tokens: sum.tokens)
       }
     }
-    let hessian = try sum.finish()
+    let hessian = try clock.measure(.hessians) { try sum.finish() }
+    try parent.save(hessian, of: group)
     guard parent.plan.quantization.method.feedsBack else {
       return try group.map {
-        try quantizer.round(target($0).weight, $0, importance: hessian.importance)
+        try quantizer.round(
+          target($0).weight, $0, importance: hessian.importance, tokens: sum.tokens)
       }
     }
     var factors: [(settings: GPTQuantizer, factor: FactoredHessian)] = []
     return try group.map { module in
       let settings = quantizer.gptq(module)
       if !factors.contains(where: { $0.settings == settings }) {
-        let factor = try settings.factor(
-          hessian, name: module.name, threads: quantizer.threads)
+        let factor = try clock.measure(.factors) {
+          try settings.factor(hessian, name: module.name, threads: quantizer.threads)
+        }
         factors.append((settings, factor))
       }
       guard let known = factors.first(where: { $0.settings == settings }) else {
         throw Failure(.internal, at: module.name, "a factored Hessian was lost")
       }
-      let target = try target(module)
-      return try quantizer.feedBack(
-        target.weight, within: target.bounds, module, known.factor)
+      let target = try clock.measure(.loading) { try target(module) }
+      return try clock.measure(.codes) {
+        try quantizer.feedBack(target.weight, within: target.bounds, module, known.factor)
+      }
     }
   }
 

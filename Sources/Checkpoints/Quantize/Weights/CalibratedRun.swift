@@ -14,75 +14,99 @@ final class CalibratedRun {
   let model: CausalModel
   let run: WindowRun
   let states: HiddenStates
-  /// What the unquantized model has there.
+  /// What the unquantized model has there, where layers are to answer for the difference.
   let originals: HiddenStates?
+  let clock: StageClock
+  private let statistics: StatisticsWriter?
   private var done = 0
 
   /// Loads what stands before and after the blocks.
   init(
     _ plan: WeightPlan, _ calibration: Calibration, _ files: BlockFiles,
-    _ observer: WeightPlan.Observer
+    _ observer: WeightPlan.Observer, _ clock: StageClock
   ) throws {
     (self.plan, self.calibration, self.files, self.observer) = (plan, calibration, files, observer)
-    model = try plan.source.model(
-      on: CPUCompute(threads: plan.options.threads), keepsBlocks: false)
+    self.clock = clock
+    model = try clock.measure(.loading) {
+      try plan.source.model(on: CPUCompute(threads: plan.options.threads), keepsBlocks: false)
+    }
     run = WindowRun(model)
     states = try HiddenStates(
-      calibration.windows, width: model.hiddenSize,
+      calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
       spill: plan.spills ? files.path + "/hidden-states" : nil)
     originals =
       plan.quantization.asymmetry == nil
-      ? nil : try HiddenStates(calibration.windows, width: model.hiddenSize, spill: nil)
+      ? nil
+      : try HiddenStates(
+        calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
+        spill: plan.spills ? files.path + "/original-states" : nil)
+    statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
   }
 
   func quantize() throws {
     for (index, batch) in states.runs.enumerated() {
       let ids = calibration.windows[batch.windows].flatMap(\.self)
-      try states.set(run.embed(ids, sequences: batch.sequences), at: index)
-      try originals?.set(run.embed(ids, sequences: batch.sequences), at: index)
+      let embedded = try run.embed(ids, sequences: batch.sequences)
+      try states.set(embedded, at: index)
+      try originals?.set(embedded, at: index)
     }
     let blocks = plan.modules.blocks
     for number in 0..<model.blockCount {
       let place = blocks.firstIndex { $0[0].block == number }
-      var block = try model.block(number)
-      if let place {
-        try quantize(block, blocks[place], place)
-        block = try model.block(
-          number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
-      }
-      try moveOn(through: block)
-      if let originals {
-        let block = try model.block(number)
-        for (index, batch) in originals.runs.enumerated() {
-          try originals.set(
-            run.run(block, originals[index], sequences: batch.sequences) ?? [], at: index)
-        }
-      }
+      try pass(number, place.map { (blocks[$0], $0) })
     }
     if let head = blocks.last, head[0].block == nil {
       try quantizeHead(head, blocks.count - 1)
     }
+    try statistics?.finish()
   }
 
-  /// Makes the file of a block where it is not there.
-  private func quantize(
-    _ block: DecoderBlock, _ modules: [QuantizedModules.Module], _ place: Int
-  ) throws {
-    if !files.holds(place) {
-      let made = try BlockQuantizer(self, block, modules).quantize()
-      try files.write(
-        place, layers: made.layers.map(\.layer), changed: made.changed,
-        records: made.layers.map(\.record))
+  /// Quantizes a block where there are layers to, and moves the hidden states behind it.
+  private func pass(_ number: Int, _ job: (modules: [QuantizedModules.Module], place: Int)?) throws
+  {
+    guard let (modules, place) = job else {
+      let block = try clock.measure(.loading) { try model.block(number) }
+      try originalInputs(block)?.leave()
+      return try inputs(movesOn: true).leave(block)
     }
+    let isMade = files.holds(place)
+    if isMade {
+      if originals != nil { try originalInputs(model.block(number))?.leave() }
+    } else {
+      let block = try clock.measure(.loading) { try model.block(number) }
+      let made = try BlockQuantizer(self, block, modules).quantize()
+      try clock.measure(.writing) {
+        try files.write(
+          place, layers: made.layers.map(\.layer), changed: made.changed,
+          records: made.layers.map(\.record))
+      }
+    }
+    try tell(modules, place)
+    guard isMade || plan.quantization.method.folds else { return }
+    let block = try clock.measure(.loading) {
+      try model.block(number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
+    }
+    try inputs(movesOn: true).leave(block)
+  }
+
+  private func tell(_ modules: [QuantizedModules.Module], _ place: Int) throws {
     for record in try BlockFiles.records(of: files.file(place)) { observer.layer(record) }
     done += modules.count
     observer.progress(.quantizing, done, plan.layerCount)
   }
 
-  private func moveOn(through block: DecoderBlock) throws {
-    for (index, batch) in states.runs.enumerated() {
-      let output = try run.run(block, states[index], sequences: batch.sequences)
-      try states.set(output ?? [], at: index)
+  /// The hidden states on their way through the block that they stand before.
+  func inputs(movesOn: Bool, beside original: OriginalInputs? = nil) -> BlockInputs {
+    BlockInputs(
+      states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
+      movesOn: movesOn, beside: original)
+  }
+
+  /// Keeps the second moments of what some layers read, where that was asked for.
+  func save(_ hessian: Hessian, of modules: [QuantizedModules.Module]) throws {
+    guard let statistics else { return }
+    try clock.measure(.writing) {
+      for module in modules { try statistics.write(hessian, of: module.name) }
     }
   }
 
@@ -90,15 +114,20 @@ final class CalibratedRun {
     if !files.holds(place) {
       let made = try modules.map { module in
         let sum = HessianSum(
-          columns: module.columns, name: module.name, threads: plan.options.threads)
-        for index in states.runs.indices { sum.add(try run.headInput(states[index])) }
-        return try plan.quantizer.make(Matrix(reading: module.weight), module, sum.finish())
+          columns: module.columns, hasDrift: originals != nil, name: module.name,
+          threads: plan.options.threads)
+        for index in states.runs.indices {
+          sum.add(
+            try run.headInput(states[index]),
+            original: try originals.map { try run.headInput($0[index]) })
+        }
+        let hessian = try sum.finish()
+        try save(hessian, of: [module])
+        return try plan.quantizer.make(Matrix(reading: module.weight), module, hessian)
       }
       try files.write(place, layers: made.map(\.layer), changed: [], records: made.map(\.record))
     }
-    for record in try BlockFiles.records(of: files.file(place)) { observer.layer(record) }
-    done += modules.count
-    observer.progress(.quantizing, done, plan.layerCount)
+    try tell(modules, place)
   }
 }
 
@@ -108,7 +137,8 @@ extension WeightQuantizer {
     _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: Hessian
   ) throws -> MadeLayer {
     guard quantization.method.feedsBack else {
-      return try round(weight, module, importance: hessian.importance)
+      return try round(
+        weight, module, importance: hessian.importance, tokens: hessian.tokens)
     }
     let factored = try gptq(module).factor(hessian, name: module.name, threads: threads)
     return try feedBack(weight, module, factored)

@@ -12,6 +12,9 @@ struct FoldedBlock {
   let changed: [BlockFiles.Changed]
   private let folded: CalibrationBlock
   private let result: AWQResult
+  /// Tokens that came to each linear layer.
+  private let tokens: [String: Int]
+  private let starvation: [String: String]
 
   /// Searches with the inputs that the block gets. Throws `cannotRepresent` where a folded number leaves
   /// the range of its tensor's type.
@@ -23,7 +26,14 @@ struct FoldedBlock {
       CalibrationRun(
         sequences: run.sequences, tokens: run.tokens, values: try parent.states[index])
     }
-    folded = CalibrationBlock(block, inputs: runs)
+    let found = try Self.tokens(parent, block)
+    let all = parent.calibration.usedTokens
+    tokens = found
+    starvation = found.compactMapValues { quantization.starvation($0, of: all) }
+    for module in modules where starvation[module.name] != nil {
+      try quantization.checkStarved(module.name, found[module.name] ?? 0)
+    }
+    folded = CalibrationBlock(block, inputs: runs, leavingOut: Set(starvation.keys))
     let size = quantization.groupSize
     var awq = Quantizers.AWQ(
       AWQGrid(
@@ -46,10 +56,38 @@ struct FoldedBlock {
     changed = try Self.changed(folded, result.folds, besides: names, of: parent.plan.source)
   }
 
-  /// The folded weight of a layer, clipped where that was found better.
-  func weight(_ module: QuantizedModules.Module) throws -> Matrix {
+  /// Tokens that come to each linear layer; only with experts are they not all.
+  private static func tokens(
+    _ parent: CalibratedRun, _ block: DecoderBlock
+  ) throws -> [String: Int] {
+    let names = block.plan.inputGroups.flatMap { $0.map(\.name) }
+    var tokens: [String: Int] = [:]
+    for name in names {
+      tokens[name] = block.plan.hasExperts ? 0 : parent.calibration.usedTokens
+    }
+    guard block.plan.hasExperts else { return tokens }
+    for (index, batch) in parent.states.runs.enumerated() {
+      _ = try parent.run.run(block, parent.states[index], sequences: batch.sequences) {
+        readers, rows, _, _ in
+        for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
+        return true
+      }
+    }
+    return tokens
+  }
+
+  /// The folded weight of a layer, clipped where that was found better, as codes.
+  func layer(
+    _ module: QuantizedModules.Module, _ quantizer: WeightQuantizer
+  ) throws -> MadeLayer {
+    guard let tokens = tokens[module.name] else {
+      return try quantizer.round(
+        Matrix(reading: module.weight), module, insteadOf: "the model's block does not read it")
+    }
     let weight = try folded.weight(module.name)
-    return result.clips[module.name].map { $0.applied(to: weight) } ?? weight
+    return try quantizer.roundClipped(
+      result.clips[module.name].map { $0.applied(to: weight) } ?? weight, module, tokens: tokens,
+      insteadOf: starvation[module.name])
   }
 
   /// The folded weight of a layer as it is, with bounds for ranges alone: error feedback makes up for what lies

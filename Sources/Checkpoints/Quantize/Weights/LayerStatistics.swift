@@ -6,7 +6,8 @@ import TensorCore
 /// What is known of the inputs of linear layers from a file, so that no model need be run: a safetensors file
 /// with, for a module M of n inputs, `M.hessian` [n, n], 2/tokens · Σ x·xᵀ, or `M.inputs` [tokens, n]. All
 /// types of floats are read. A one-dimensional `M.tokens` of one 64-bit number says how many tokens a
-/// Hessian is of.
+/// Hessian is of. `--save-statistics` writes such a file, with each Hessian as GPTQ used it: so it has the errors of
+/// the layers before in it, and the same settings give the same codes.
 public struct LayerStatistics: Sendable {
   public let path: String
   private let tensors: ShardedTensors
@@ -42,13 +43,14 @@ public struct LayerStatistics: Sendable {
     }
   }
 
-  /// The Hessian of a module's inputs; nil where nothing is known of them. Throws `cannotRepresent` where they
-  /// are not finite, `io`.
+  /// The Hessian of a module's inputs; nil where nothing is known of them. Throws `malformed` where it is not
+  /// finite or not symmetric, `cannotRepresent` where inputs are not finite, `io`.
   func hessian(of module: QuantizedModules.Module, threads: Int) throws -> Hessian? {
     if let tensor = tensors[module.name + ".hessian"] {
       let matrix = try Matrix(reading: tensor)
+      try Self.checkSymmetric(matrix, at: tensor.place)
       return try Hessian(
-        matrix.values, columns: matrix.columns, tokens: tokens(of: module), name: module.name)
+        matrix.values, columns: matrix.columns, tokens: tokens(of: module) ?? 0, name: module.name)
     }
     guard let tensor = tensors[module.name + ".inputs"] else { return nil }
     let sum = HessianSum(columns: module.columns, name: module.name, threads: threads)
@@ -56,10 +58,39 @@ public struct LayerStatistics: Sendable {
     return try sum.finish()
   }
 
-  private func tokens(of module: QuantizedModules.Module) throws -> Int {
+  /// Throws `malformed`: second moments are finite and as large above the diagonal as below it, but for roundings of
+  /// the type they were kept in.
+  private static func checkSymmetric(_ matrix: Matrix, at place: String) throws {
+    let count = matrix.columns
+    try matrix.values.withValues { values in
+      for row in 0..<count {
+        for column in 0...row {
+          let (low, high) = (values[row * count + column], values[column * count + row])
+          guard low.isFinite, high.isFinite else {
+            throw Failure(
+              .malformed, at: place, "second moments that are not finite",
+              found: "\(low.isFinite ? high : low) at [\(row), \(column)]", rule: "LS-2")
+          }
+          let size = (values[row * count + row] * values[column * count + column]).magnitude
+          guard (low - high).magnitude <= 1e-2 * max(low.magnitude, size.squareRoot()) else {
+            throw Failure(
+              .malformed, at: place, "second moments that are not symmetric",
+              expected: "\(high) at [\(row), \(column)], as across the diagonal", found: "\(low)",
+              rule: "LS-2")
+          }
+        }
+      }
+    }
+  }
+
+  /// Tokens that a module's statistics are of; nil where the file does not say.
+  func tokens(of module: QuantizedModules.Module) throws -> Int? {
+    if let inputs = tensors[module.name + ".inputs"], tensors[module.name + ".hessian"] == nil {
+      return inputs.shape[0]
+    }
     guard let tensor = tensors[module.name + ".tokens"], tensor.dtype == .i64,
       tensor.shape.count == 1
-    else { return 0 }
+    else { return nil }
     let block = try tensor.contents()
     let low = UInt64(block.bytes.uint32(at: 0))
     let high = UInt64(block.bytes.uint32(at: 1))
@@ -69,7 +100,7 @@ public struct LayerStatistics: Sendable {
   private func misshapen(_ tensor: Tensor, _ expected: String) -> Failure {
     Failure(
       .malformed, at: tensor.place, "statistics of another layer", expected: expected,
-      found: "\(tensor.shape)")
+      found: "\(tensor.shape)", rule: "LS-1")
   }
 }
 
@@ -80,8 +111,14 @@ struct StatisticsRun {
 
   func make(_ block: [QuantizedModules.Module]) throws -> [MadeLayer] {
     let quantizer = plan.quantizer
+    let all = try plan.modules.modules.compactMap { try statistics.tokens(of: $0) }.max() ?? 0
     return try block.map { module in
       let weight = try Matrix(reading: module.weight)
+      let tokens = try statistics.tokens(of: module)
+      if let tokens, let reason = plan.quantization.starvation(tokens, of: all) {
+        try plan.quantization.checkStarved(module.name, tokens)
+        return try quantizer.round(weight, module, insteadOf: reason, tokens: tokens)
+      }
       guard let hessian = try statistics.hessian(of: module, threads: quantizer.threads) else {
         return try quantizer.round(weight, module, insteadOf: "the file has no statistics of it")
       }
@@ -89,5 +126,21 @@ struct StatisticsRun {
         hessian, name: module.name, threads: quantizer.threads)
       return try quantizer.feedBack(weight, module, factored)
     }
+  }
+}
+
+extension WeightQuantization {
+  /// Why a layer that so many of all tokens reached is rounded to nearest; nil where it isn't.
+  func starvation(_ tokens: Int, of all: Int) -> String? {
+    tokens < min(minExpertTokens, all) ? "only \(tokens) of \(all) tokens reached it" : nil
+  }
+
+  /// Throws `cannotRepresent` with `strict`: such a layer ends the run.
+  func checkStarved(_ module: String, _ tokens: Int) throws {
+    guard strict else { return }
+    throw Failure(
+      .cannotRepresent, at: module, "too few tokens reached the layer",
+      expected: "at least \(minExpertTokens)", found: "\(tokens)",
+      remedy: "more calibration text, or no --strict")
   }
 }

@@ -1,57 +1,154 @@
-internal import Kernels
+internal import Models
+internal import Quantizers
 public import TensorCore
 
 /// What a calibrated run will hold in memory, in bytes, known from shapes alone.
 public struct MemoryForecast: Sendable, Equatable {
   /// Hidden states of all windows.
-  public let hiddenStates: Int
-  /// The weights of the largest block.
-  public let block: Int
-  /// The largest Hessian with what factoring it takes.
-  public let hessian: Int
+  public private(set) var hiddenStates = 0
+  /// The tensors of the largest block as they are stored, and its layers as they are made.
+  public private(set) var block = 0
+  /// The largest layer while it is quantized: its weight in f32, codes, and panels of threads.
+  public private(set) var layer = 0
+  /// The largest Hessian and what factoring it takes.
+  public private(set) var hessian = 0
   /// Embedding and head.
-  public let ends: Int
+  public private(set) var ends = 0
   /// What a run of windows needs on its way through a block.
-  public let activations: Int
-  /// What Hessians of one pass may take.
-  let hessianRoom: Int
+  public private(set) var activations = 0
+  /// What AWQ's search keeps: inputs and outputs of all tokens, and the block's weights in f32.
+  public private(set) var search = 0
+  /// Hessians of one pass besides the largest.
+  public private(set) var otherHessians = 0
+  /// Inputs of a half's last layer, kept so that the half is not run again.
+  public private(set) var keptInputs = 0
+  /// Whether hidden states go to a file.
+  public private(set) var spills = false
+  /// What the sums of one pass may take, and the kept inputs.
+  private(set) var hessianRoom = 0
+  private(set) var inputRoom = 0
 
-  /// All but the hidden states, which may go to a file.
-  public var least: Int { block + hessian + ends + activations }
+  /// What no limit can do without: all but hidden states, which may go to a file, and what only saves passes.
+  public var least: Int { block + layer + hessian + ends + activations + search }
 
-  /// A sum, its ordered copy, a root and a factor; and a chunk of inputs.
-  static func hessianBytes(_ columns: Int) -> Int {
-    let square = columns.multiplied(by: columns) ?? Int.max / 32
-    return square * 4 * 4 + columns * 4096
+  /// What it will be.
+  public var total: Int { least + otherHessians + keptInputs + (spills ? 0 : hiddenStates) }
+
+  /// What the program itself and its libraries take.
+  private static let base = 48 << 20
+  private static let freeSums = 4_000_000_000
+
+  /// Nothing where no model is run.
+  static let none = MemoryForecast()
+
+  private init() {}
+
+  /// A sum and a chunk of inputs.
+  static func sumBytes(_ columns: Int) -> Int {
+    (columns.multiplied(by: columns)?.multiplied(by: 4) ?? Int.max / 64) + columns * 4096
+  }
+
+  /// With an ordered copy, a root, a factor, and both in f32 where they were made in f64.
+  private static func factorBytes(_ columns: Int) -> Int {
+    let size = GPTQuantizer().precision(columns: columns) == .double ? 24 : 8
+    return columns.multiplied(by: columns)?.multiplied(by: size) ?? Int.max / 64
   }
 
   /// `limit` is what the user allows; nil: no limit.
-  init(_ source: Checkpoint, _ modules: QuantizedModules, _ calibration: Calibration?, limit: Int?)
-  {
-    let config = source.config.model?.object
-    let inner = config?["text_config"]?.object
-    let width = (config?["hidden_size"] ?? inner?["hidden_size"])?.int ?? 0
-    let tokens = HiddenStates.runs(of: calibration?.windows ?? []).map { $0.sequences * $0.tokens }
-    hiddenStates = (tokens.reduce(0, +).multiplied(by: width * 4)) ?? Int.max
-    block =
-      modules.blocks.map { block in
-        block.reduce(0) { $0 + $1.rows * $1.columns * 4 }
-      }.max() ?? 0
-    hessian = modules.modules.map { Self.hessianBytes($0.columns) }.max() ?? 0
-    ends = source.denseTensors.filter {
-      let name = String($0.name.dropLast(".weight".count))
-      return LinearModules.isEmbedding(name) || LinearModules.isHead(name)
-    }.reduce(0) { $0 + $1.byteCount }
+  init(
+    _ source: Checkpoint, _ blueprint: Blueprint, _ modules: QuantizedModules,
+    _ quantization: WeightQuantization, _ calibration: Calibration, threads: Int, limit: Int?
+  ) {
+    let width = blueprint.hiddenSize
+    let runs = HiddenStates.runs(of: calibration.windows).map { $0.sequences * $0.tokens }
+    let states = calibration.usedTokens.multiplied(by: width) ?? Int.max / 64
+    hiddenStates = states * quantization.hiddenType.bits / 8 * quantization.streams
+    ends =
+      Self.base
+      + source.denseTensors.filter {
+        QuantizedModules.block(of: $0.name) == nil
+      }.reduce(0) { $0 + $1.byteCount }
+    for (index, plan) in blueprint.blocks.enumerated() {
+      let names = Set(plan.tensorNames)
+      let stored = source.denseTensors.filter { names.contains($0.name) }.reduce(0) {
+        $0 + $1.byteCount
+      }
+      let weights = modules.modules.filter { $0.block == index }.reduce(0) {
+        $0 + $1.rows * $1.columns
+      }
+      block = max(block, stored + weights * 2)
+      guard quantization.method.folds else { continue }
+      search = max(search, 3 * states * 4 + weights * 12)
+    }
+    layer =
+      modules.modules.map { $0.rows * $0.columns * 6 + threads * 256 * $0.columns * 12 }.max() ?? 0
+    let columns = modules.modules.map(\.columns).max() ?? 0
+    hessian = quantization.sumBytes(columns) + Self.factorBytes(columns) * quantization.streams
     let widest = modules.modules.map { max($0.rows, $0.columns) }.max() ?? 0
-    activations = (tokens.max() ?? 0) * (widest * 3 + width * 6) * 4
-    hessianRoom = max(hessian, (limit ?? 16_000_000_000) / 2)
+    activations = (runs.max() ?? 0) * (widest * 5 + width * 8) * 4
+    shareOut(blueprint, quantization, tokens: calibration.usedTokens, limit: limit)
+  }
+
+  /// What is left of the limit: hidden states come first, then sums of one pass, then kept inputs.
+  private mutating func shareOut(
+    _ blueprint: Blueprint, _ quantization: WeightQuantization, tokens: Int, limit: Int?
+  ) {
+    var rest = limit.map { $0 - least } ?? Int.max / 2
+    spills = rest < hiddenStates
+    if !spills { rest -= hiddenStates }
+    guard quantization.takesMoments else { return }
+    let most =
+      blueprint.blocks.flatMap { $0.sumsOfPasses(quantization.trueSequential) }.max().map {
+        $0 * quantization.streams
+      } ?? 0
+    let largest =
+      blueprint.blocks.flatMap { $0.inputGroups.map { quantization.sumBytes($0[0].columns) } }.max()
+      ?? 0
+    hessianRoom = largest + max(0, min(rest, Self.freeSums))
+    otherHessians = max(0, min(most, hessianRoom) - largest)
+    rest = max(0, rest - otherHessians)
+    guard !quantization.method.folds, quantization.trueSequential else { return }
+    inputRoom = limit == nil ? max(hiddenStates, 256 << 20) : rest
+    let last =
+      blueprint.blocks.flatMap { block in
+        BlockHalf.allCases.compactMap { block.lastLinear(of: $0)?.columns }
+      }.max() ?? 0
+    keptInputs = min(inputRoom, tokens.multiplied(by: last * 4) ?? Int.max / 64)
   }
 
   public var json: JSON {
     [
-      "hidden_states": .integer(hiddenStates), "block": .integer(block),
-      "hessian": .integer(hessian), "ends": .integer(ends),
-      "activations": .integer(activations), "least": .integer(least),
+      "hidden_states": .integer(hiddenStates), "hidden_states_in_file": .bool(spills),
+      "block": .integer(block), "layer": .integer(layer), "hessian": .integer(hessian),
+      "other_hessians": .integer(otherHessians), "ends": .integer(ends),
+      "activations": .integer(activations), "search": .integer(search),
+      "kept_inputs": .integer(keptInputs), "least": .integer(least), "total": .integer(total),
+    ]
+  }
+}
+
+extension WeightQuantization {
+  /// Whether layers are quantized by the second moments of their inputs.
+  var takesMoments: Bool { method.feedsBack || weightsRanges }
+
+  /// Models that the windows go through: with GPTAQ the unquantized one, too.
+  var streams: Int { asymmetry == nil ? 1 : 2 }
+
+  /// The sums of a layer's inputs.
+  func sumBytes(_ columns: Int) -> Int { MemoryForecast.sumBytes(columns) * streams }
+}
+
+extension BlockPlan {
+  /// Bytes of the sums that are taken in each pass.
+  fileprivate func sumsOfPasses(_ isTrueSequential: Bool) -> [Int] {
+    let sums = inputGroups.map { MemoryForecast.sumBytes($0[0].columns) }
+    guard isTrueSequential else { return [sums.reduce(0, +)] }
+    guard hasExperts else { return sums }
+    let experts = sums.dropFirst(2)
+    let first = experts.indices.filter { ($0 - experts.startIndex) % 2 == 0 }
+    return Array(sums.prefix(2)) + [
+      first.reduce(0) { $0 + sums[$1] },
+      experts.reduce(0, +) - first.reduce(0) { $0 + sums[$1] },
     ]
   }
 }

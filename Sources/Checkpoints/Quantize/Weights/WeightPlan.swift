@@ -20,17 +20,32 @@ public struct WeightPlan: Sendable {
   public let maxMemory: Int?
   /// What a calibrated run holds; nothing where no model is run.
   public let memory: MemoryForecast
+  /// How much a calibrated run computes; nothing where no model is run.
+  public let arithmetic: ArithmeticForecast
+  /// The same with every window once through every layer.
+  public let leastArithmetic: ArithmeticForecast
+  /// Bytes of the disk that the outputs take, and what lies beside them until they are proven.
+  public let disk: DiskForecast
+  /// A file for the second moments that a calibrated run takes; nil: none.
+  public let savedStatistics: String?
   let modules: QuantizedModules
 
   /// Reads headers only. Throws `usage`, `unsupported`, and `cannotRepresent` where a layout can't hold what
   /// is asked for.
   public init(
     _ source: Checkpoint, _ quantization: WeightQuantization, _ options: ConversionOptions,
-    calibration: Calibration? = nil, statistics: LayerStatistics? = nil, maxMemory: Int? = nil
+    calibration: Calibration? = nil, statistics: LayerStatistics? = nil, maxMemory: Int? = nil,
+    savingStatistics savedStatistics: String? = nil
   ) throws {
     try quantization.check()
     try SourceCheck.checkDense(source)
     try Self.check(quantization, calibration, statistics)
+    if savedStatistics != nil, calibration == nil || !quantization.method.feedsBack {
+      throw Failure(
+        .usage, at: "--save-statistics", "second moments are taken of calibration text by gptq",
+        expected: "--method gptq with calibration", found: quantization.method.rawValue)
+    }
+    self.savedStatistics = savedStatistics
     self.source = source
     (self.calibration, self.statistics) = (calibration, statistics)
     self.quantization = quantization
@@ -40,16 +55,49 @@ public struct WeightPlan: Sendable {
     self.modules = modules
     try Self.check(statistics, modules, quantization)
     self.maxMemory = maxMemory
-    memory = MemoryForecast(source, modules, calibration, limit: maxMemory)
-    if calibration != nil, let maxMemory, memory.least > maxMemory {
-      throw Failure(
-        .usage, at: "--max-memory", "the run does not fit",
-        expected: "at least \(memory.least) bytes",
-        found: "\(maxMemory)", remedy: "more memory, or shorter windows (--seq-len)")
-    }
+    (memory, arithmetic, leastArithmetic) = try Self.forecasts(
+      source, modules, quantization, calibration, threads: options.threads, limit: maxMemory)
     forecasts = try quantization.formats.map {
       try FormatForecast($0, modules, quantization, of: source, options)
     }
+    disk = DiskForecast(
+      source, modules, forecasts, states: memory.spills ? memory.hiddenStates : 0)
+  }
+
+  /// What a calibrated run takes. Throws `unsupported` for a model that can't be run, `usage` where it needs more
+  /// memory than it may take.
+  private static func forecasts(
+    _ source: Checkpoint, _ modules: QuantizedModules, _ quantization: WeightQuantization,
+    _ calibration: Calibration?, threads: Int, limit: Int?
+  ) throws -> (MemoryForecast, ArithmeticForecast, least: ArithmeticForecast) {
+    guard let calibration else { return (.none, .none, .none) }
+    guard let config = source.config.model else {
+      throw Failure(
+        .malformed, at: source.path, "a model can't run without its config",
+        expected: "config.json", found: "none")
+    }
+    let blueprint = try Blueprint(
+      config: config.object, path: "\(source.path)/\(config.name)",
+      names: CheckpointWeights(source).names)
+    guard quantization.asymmetry == nil || !blueprint.blocks.contains(where: \.hasExperts) else {
+      throw Failure(
+        .unsupported, at: source.path, "experts of the unquantized model read other tokens",
+        expected: "no --gptaq", found: "a mixture of experts")
+    }
+    let memory = MemoryForecast(
+      source, blueprint, modules, quantization, calibration, threads: threads, limit: limit)
+    if let limit, memory.least > limit {
+      throw Failure(
+        .usage, at: "--max-memory", "the run does not fit",
+        expected: "at least \(memory.least) bytes", found: "\(limit)",
+        remedy: memory.search > 0
+          ? "more memory, or less calibration text (--num-samples, --seq-len)"
+          : "more memory, or shorter windows (--seq-len)")
+    }
+    func arithmetic(_ room: Int?) -> ArithmeticForecast {
+      ArithmeticForecast(blueprint, modules, quantization, calibration, room: room)
+    }
+    return (memory, arithmetic(memory.inputRoom), arithmetic(nil))
   }
 
   /// Throws `usage` where the method and what it is to learn from don't belong together.
@@ -61,6 +109,11 @@ public struct WeightPlan: Sendable {
       throw Failure(
         .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
         found: method.rawValue)
+    }
+    guard statistics == nil || quantization.asymmetry == nil else {
+      throw Failure(
+        .usage, at: "--statistics", "Hessians alone don't tell how inputs have changed",
+        expected: "no --gptaq", found: "both")
     }
     guard statistics == nil || calibration == nil else {
       throw Failure(
@@ -86,15 +139,13 @@ public struct WeightPlan: Sendable {
     guard without.isEmpty || !quantization.strict && without.count < modules.modules.count else {
       throw Failure(
         .malformed, at: statistics.path, "layers without statistics",
-        expected: "LAYER.hessian or LAYER.inputs", found: "\(without.count) without",
+        expected: "LAYER.hessian or LAYER.inputs", found: "\(without.count) without", rule: "LS-3",
         details: Array(without.prefix(20)))
     }
   }
 
   /// Whether hidden states go to a file.
-  public var spills: Bool {
-    maxMemory.map { memory.least + memory.hiddenStates > $0 } ?? false
-  }
+  public var spills: Bool { memory.spills }
 
   /// The source with quantized blocks in the place of their weights.
   func checkpoint(_ files: BlockFiles, blocks: [Int]) throws -> Checkpoint {
@@ -126,7 +177,8 @@ public struct WeightPlan: Sendable {
     }
   }
 
-  public var json: JSON {
+  /// `seconds`: what each stage is likely to take on this machine.
+  public func json(_ seconds: [QuantizationStage: Double]? = nil) -> JSON {
     [
       "source": .string(source.path), "quantization": .object(quantization.json),
       "layers": .array(
@@ -139,6 +191,8 @@ public struct WeightPlan: Sendable {
       "kept_dense": .strings(denseLayers),
       "calibration": calibration.map(\.json) ?? .null,
       "memory": calibration == nil ? .null : memory.json,
+      "operations": calibration == nil ? .null : arithmetic.json,
+      "seconds": seconds.map(\.json) ?? .null, "disk": disk.json,
       "formats": .array(
         forecasts.map {
           [

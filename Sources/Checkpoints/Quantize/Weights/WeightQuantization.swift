@@ -70,6 +70,8 @@ public struct WeightQuantization: Sendable {
   /// Whether what would be mended and listed ends the run instead.
   public var strict = false
   public var scaleType: DType = .f16
+  /// What hidden states between blocks are kept in: f32, or bf16 in half of the memory.
+  public var hiddenType: DType = .f32
   /// An expert that saw fewer tokens is rounded to nearest.
   public var minExpertTokens = 64
 
@@ -110,12 +112,12 @@ public struct WeightQuantization: Sendable {
   }
 
   /// Whether the model is run, or statistics are given.
-  public var isCalibrated: Bool { method.isCalibrated || weightsRanges }
+  public var isCalibrated: Bool { method.isCalibrated || takesMoments }
 
   public var isSymmetric: Bool { symmetric ?? !method.folds }
 
   /// The norm of errors that ranges are searched by; 0: none.
-  public var norm: Double { mse ?? (method.feedsBack || weightsRanges ? 2.4 : 0) }
+  public var norm: Double { mse ?? (takesMoments ? 2.4 : 0) }
 
   /// Whether columns come to lie in groups that are no runs: the layouts must have a `g_idx`.
   var permutes: Bool { method.feedsBack && actOrder && !staticGroups }
@@ -173,6 +175,11 @@ extension WeightQuantization {
     guard norm == 0 || (1...8).contains(norm) else {
       throw Failure(
         .usage, at: "--mse", "no norm of errors", expected: "0, or 1 to 8", found: "\(norm)")
+    }
+    guard [.bf16, .f32].contains(hiddenType) else {
+      throw Failure(
+        .usage, at: "--hidden-dtype", "no type of hidden states", expected: "bf16 or f32",
+        found: hiddenType.rawValue)
     }
     guard [.f16, .bf16, .f32].contains(scaleType) else {
       throw Failure(
@@ -234,6 +241,7 @@ extension WeightQuantization {
       "awq_rules": .string(awqRules.rawValue), "awq_ratio": awqRatio.map { .real($0) } ?? .null,
       "overrides": .strings(overrides.map(\.text)), "skip": .strings(skipped.map(\.text)),
       "lm_head": .bool(quantizesHead), "scale_type": .string(scaleType.rawValue),
+      "hidden_type": .string(hiddenType.rawValue),
       "min_expert_tokens": .integer(minExpertTokens), "strict": .bool(strict),
     ])
   }

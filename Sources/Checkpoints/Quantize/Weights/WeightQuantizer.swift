@@ -41,17 +41,17 @@ struct WeightQuantizer: Sendable {
     return gptq
   }
 
-  /// Rounds to nearest; `reason` says why, where more was asked for. `importance` is how much each input counts,
-  /// which only weighted ranges need.
+  /// Rounds to nearest; `reason` says why, where more was asked for, and `tokens` how many reached the layer.
+  /// `importance` is how much each input counts, which only weighted ranges need.
   func round(
     _ weight: Matrix, _ module: QuantizedModules.Module, importance: [Float]? = nil,
-    insteadOf reason: String? = nil
+    insteadOf reason: String? = nil, tokens: Int? = nil
   ) throws -> MadeLayer {
     let isWeighted = quantization.weightsRanges && importance != nil
     let made = try RTN(grid(module, weighted: isWeighted)).quantize(
       weight, importance: importance, name: module.name, threads: threads)
     var report = made.report
-    report.fallback = reason
+    (report.fallback, report.tokens) = (reason, tokens)
     return try finish(made.matrix, report, "rtn", module)
   }
 
@@ -66,14 +66,18 @@ struct WeightQuantizer: Sendable {
       made.matrix, made.report, made.report.fallback == nil ? "gptq" : "rtn", module)
   }
 
-  /// Rounds what AWQ has folded and clipped, with scales as they are stored.
-  func roundClipped(_ weight: Matrix, _ module: QuantizedModules.Module) throws -> MadeLayer {
+  /// Rounds what AWQ has folded and clipped, with scales as they are stored. `reason` says why it was not clipped
+  /// where it should have been, and `tokens` how many reached the layer.
+  func roundClipped(
+    _ weight: Matrix, _ module: QuantizedModules.Module, tokens: Int, insteadOf reason: String?
+  ) throws -> MadeLayer {
     let clock = ContinuousClock.now
     let matrix = try awq(module).quantize(weight, name: module.name, threads: threads)
     var report = QuantizationReport(
       weightError: try MatrixLayer(matrix, name: module.name).relativeError(of: weight))
     report.seconds = (ContinuousClock.now - clock) / .seconds(1)
-    return try finish(matrix, report, "awq", module)
+    (report.fallback, report.tokens) = (reason, tokens)
+    return try finish(matrix, report, reason == nil ? "awq" : "rtn", module)
   }
 
   /// AWQ's grid for a module.

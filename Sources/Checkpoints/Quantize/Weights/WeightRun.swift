@@ -1,6 +1,7 @@
 internal import Codecs
 internal import Containers
 internal import Kernels
+internal import Synchronization
 public import TensorCore
 
 /// What quantizing a checkpoint has shown about itself.
@@ -12,10 +13,18 @@ public struct WeightReport: Sendable {
   /// Blocks that an earlier run had left.
   public let resumedBlocks: Int
   public let plan: WeightPlan
+  /// Seconds of each stage.
+  public let seconds: [QuantizationStage: Double]
+
+  /// Layers that were rounded to nearest though more was asked for.
+  public var fallbacks: [LayerRecord] { layers.filter { $0.report.fallback != nil } }
 
   public var json: JSON {
     [
       "quantization": .object(plan.quantization.json),
+      "calibration": plan.calibration.map(\.json) ?? .null,
+      "seconds": seconds.json,
+      "fallbacks": .strings(fallbacks.map(\.name)),
       "resumed_blocks": .integer(resumedBlocks),
       "kept_dense": .strings(plan.denseLayers),
       "layers": .array(layers.map { .object($0.json) }),
@@ -44,18 +53,26 @@ extension WeightPlan {
   /// and only then gives them their names. Goes on with blocks that a run of the same plan left.
   ///
   /// Memory is that of a block. Throws `usage` where the output exists, `cannotRepresent` where a weight is
-  /// not finite, `io`; after `io` the blocks that are done stay.
-  public func run(to path: String, observer: Observer = Observer()) throws -> WeightReport {
+  /// not finite, `io`; after `io` the blocks that are done stay. `now` tells the seconds that are reported.
+  public func run(
+    to path: String, observer: Observer = Observer(), now: SecondsClock? = nil
+  ) throws -> WeightReport {
     try checkOutputs(path)
+    if let free = FileSystem.freeBytes(at: path) { try disk.check(free: free, at: path) }
+    // A run that keeps its statistics needs them of all blocks.
+    let goesOn = options.sync && savedStatistics == nil
     let files = try BlockFiles(
-      for: path, fingerprint: options.sync ? fingerprint : nil, sync: options.sync)
+      for: path, fingerprint: goesOn ? fingerprint : nil, sync: options.sync)
+    let clock = StageClock(now ?? StageClock.wall)
     do {
       let resumed = (0..<blockCount).count { files.holds($0) }
-      try quantize(into: files, observer)
-      let reports = try pour(files, to: path, observer)
+      try quantize(into: files, observer, clock)
+      let reports = try pour(files, to: path, observer, clock)
       let records = try (0..<blockCount).flatMap { try BlockFiles.records(of: files.file($0)) }
       files.discard()
-      return WeightReport(outputs: reports, layers: records, resumedBlocks: resumed, plan: self)
+      return WeightReport(
+        outputs: reports, layers: records, resumedBlocks: resumed, plan: self,
+        seconds: clock.seconds)
     } catch let failure as Failure where failure.kind == .io && options.sync {
       throw failure
     } catch {
@@ -78,15 +95,19 @@ extension WeightPlan {
     }
   }
 
-  private func quantize(into files: BlockFiles, _ observer: Observer) throws {
+  private func quantize(
+    into files: BlockFiles, _ observer: Observer, _ clock: StageClock
+  ) throws {
     guard let calibration else {
-      return try IndependentRun(plan: self, files: files, observer: observer).run()
+      return try clock.measure(.codes) {
+        try IndependentRun(plan: self, files: files, observer: observer).run()
+      }
     }
-    try CalibratedRun(self, calibration, files, observer).quantize()
+    try CalibratedRun(self, calibration, files, observer, clock).quantize()
   }
 
   private func pour(
-    _ files: BlockFiles, to path: String, _ observer: Observer
+    _ files: BlockFiles, to path: String, _ observer: Observer, _ clock: StageClock
   ) throws -> [ConversionReport] {
     let quantized = try checkpoint(files, blocks: Array(0..<blockCount))
     let jobs = try outputs(at: path).map { output in
@@ -97,9 +118,16 @@ extension WeightPlan {
     }
     // Known before anything is written, so that a gap costs nothing.
     let fates = try jobs.map { try SourceFate.traced($0.plan.fates, of: quantized, to: source) }
+    let (start, now) = (clock.now(), clock.now)
+    let proof = Mutex<Double?>(nil)
     var reports = try ConversionPlan.pour(jobs) { stage, done, total in
+      if stage != .writing { proof.withLock { $0 = $0 ?? now() } }
       observer.progress(stage == .writing ? .writing : .proving, done, total)
     }
+    let end = now()
+    let middle = proof.withLock { $0 } ?? end
+    clock.add(middle - start, to: .writing)
+    clock.add(end - middle, to: .proving)
     for index in reports.indices { reports[index].fates = fates[index] }
     return reports
   }
