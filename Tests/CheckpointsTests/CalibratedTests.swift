@@ -211,7 +211,7 @@ import Testing
     func run(_ name: String, threads: Int = 2, maxMemory: Int? = nil, alpha: Double? = 0.25) throws
     {
       let plan = try Self.plan(source, ["gptq_v2"], threads: threads, maxMemory: maxMemory) {
-        $0.asymmetry = alpha
+        ($0.asymmetry, $0.quantizesHead) = (alpha, true)
       }
       #expect(plan.spills == (maxMemory != nil))
       _ = try plan.run(to: folder.path(name))
@@ -219,7 +219,10 @@ import Testing
     try run("one", threads: 1)
     try run("three", threads: 3)
     try run(
-      "spilled", maxMemory: Self.plan(source, ["gptq_v2"]) { $0.asymmetry = 0.25 }.memory.least + 1)
+      "spilled",
+      maxMemory: Self.plan(source, ["gptq_v2"]) {
+        ($0.asymmetry, $0.quantizesHead) = (0.25, true)
+      }.memory.least + 1)
     try run("plain", alpha: nil)
     #expect(try files("one") == files("three"))
     #expect(try files("one") == files("spilled"))
@@ -248,8 +251,14 @@ import Testing
   /// AWQ's folds are in the norms and the weights alike, whatever the layout and the number of threads.
   @Test(arguments: ["awq", "awq+gptq"]) func foldsAreWritten(method: String) throws {
     let formats = ["gptq_v2", "mlx"]
-    let report = try Self.plan(source, formats, method: method, threads: 1)
-      .run(to: folder.path("one"))
+    let plan = try Self.plan(source, formats, method: method, threads: 1)
+    let report = try plan.run(to: folder.path("one"))
+    for (forecast, output) in zip(plan.forecasts, report.outputs) {
+      for (planned, done) in zip(forecast.fates, output.fates) {
+        let mayBeFolded = planned.fate == .converted(into: [planned.name])
+        #expect(planned == done || mayBeFolded && done.fate == .copied, "\(planned.name)")
+      }
+    }
     _ = try Self.plan(source, formats, method: method, threads: 3).run(to: folder.path("three"))
     #expect(try files("one") == files("three"))
     #expect(report.layers.allSatisfy { $0.method == (method == "awq" ? "awq" : "gptq") })

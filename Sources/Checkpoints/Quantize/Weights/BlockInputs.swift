@@ -7,26 +7,31 @@ internal import Quantizers
 /// A half of the block whose layers are done is left behind: what comes after is run from there, and where there
 /// was room for what the last layer of a half reads, that half is not run again at all.
 final class BlockInputs {
-  let states: HiddenStates
-  let run: WindowRun
-  let clock: StageClock
+  /// The unquantized model: its states before the block, which stay, and the block.
+  struct Original {
+    let states: HiddenStates
+    let block: DecoderBlock
+  }
+
+  private let states: HiddenStates
+  private let run: WindowRun
+  private let clock: StageClock
   private let threads: Int
   /// Bytes that kept inputs may take.
   private let room: Int
   /// Whether the states are moved on from half to half; otherwise they stay before the block.
   private let movesOn: Bool
-  /// What the unquantized model's layers read, where that is asked for.
-  private let original: OriginalInputs?
+  /// Where sums of the difference to its inputs are wanted.
+  private let original: Original?
   private var left = BlockHalf.allCases
   /// What the last layer of the first half left reads, by run.
   private var kept: [Int: [Float]] = [:]
 
   init(
     _ states: HiddenStates, _ run: WindowRun, _ clock: StageClock, room: Int, threads: Int,
-    movesOn: Bool, beside original: OriginalInputs? = nil
+    movesOn: Bool, original: Original? = nil
   ) {
-    self.original = original
-    (self.states, self.run, self.clock) = (states, run, clock)
+    (self.states, self.run, self.clock, self.original) = (states, run, clock, original)
     (self.room, self.threads, self.movesOn) = (room, threads, movesOn)
   }
 
@@ -37,7 +42,6 @@ final class BlockInputs {
     of groups: [[String]], columns: [Int], in block: DecoderBlock, keeps: Bool
   ) throws -> [HessianSum] {
     let halves = try halves(for: groups, block)
-    let originalHalves = try original.map { try $0.inputs.halves(for: groups, $0.block) }
     let sums = zip(groups, columns).map {
       HessianSum(columns: $1, hasDrift: original != nil, name: $0[0], threads: threads)
     }
@@ -46,14 +50,14 @@ final class BlockInputs {
     var bytes = 0
     for (index, batch) in states.runs.enumerated() {
       var missing = groups.count
-      let originals = try original?.values(of: places, originalHalves ?? [], run: index)
+      let originals = try originals(index, places)
       _ = try clock.measure(.forward) {
         try run.run(block, halves, states[index], sequences: batch.sequences) {
           [self] readers, _, _, values in
           guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
           let values = try values()
           clock.measure(.hessians, within: .forward) {
-            sums[place].add(values, original: originals?[place])
+            sums[place].add(values, original: originals[place])
           }
           if last == groups[place][0], bytes + values.count * 4 <= room {
             kept[index] = values
@@ -67,13 +71,26 @@ final class BlockInputs {
     return sums
   }
 
+  /// What the unquantized model gives the groups at these places in a run of windows; nothing where nobody asks.
+  private func originals(_ index: Int, _ places: [String: Int]) throws -> [Int: [Float]] {
+    guard let original else { return [:] }
+    let sequences = states.runs[index].sequences
+    var found: [Int: [Float]] = [:]
+    _ = try clock.measure(.forward) {
+      try run.run(original.block, original.states[index], sequences: sequences) {
+        readers, _, _, values in
+        guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
+        found[place] = try values()
+        return found.count < places.count
+      }
+    }
+    return found
+  }
+
   /// Moves the states past all halves that are left.
   func leave(_ block: DecoderBlock) throws {
     while let half = left.first { try leave(half, block) }
   }
-
-  /// Moves the unquantized model's states past the block, where there are such.
-  func leaveOriginal() throws { try original?.leave() }
 
   /// The halves to run for these groups, from where the states are.
   private func halves(for groups: [[String]], _ block: DecoderBlock) throws -> [BlockHalf] {

@@ -53,7 +53,7 @@ struct BlockQuantizer {
   private func feedBack(
     _ block: DecoderBlock, movesOn: Bool, target: (QuantizedModules.Module) throws -> Target
   ) throws -> Made {
-    let inputs = parent.inputs(movesOn: movesOn, beside: parent.originalInputs(block))
+    let inputs = parent.inputs(movesOn: movesOn, unquantized: block)
     var made = Made()
     var current = block
     let stages = stages
@@ -67,7 +67,6 @@ struct BlockQuantizer {
       }
     }
     if movesOn { try inputs.leave(current) }
-    try inputs.leaveOriginal()
     made.layers += try strangers(besides: made.layers)
     made.layers.sort { $0.record.name < $1.record.name }
     return made

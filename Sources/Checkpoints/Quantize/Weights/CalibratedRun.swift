@@ -14,8 +14,8 @@ final class CalibratedRun {
   let model: CausalModel
   let run: WindowRun
   let states: HiddenStates
-  /// What the unquantized model has there, where layers are to answer for the difference.
-  let originals: HiddenStates?
+  /// What the unquantized model has there, where the difference counts.
+  private let originals: HiddenStates?
   let clock: StageClock
   private let statistics: StatisticsWriter?
   private var done = 0
@@ -46,14 +46,17 @@ final class CalibratedRun {
   func quantize() throws {
     for (index, batch) in states.runs.enumerated() {
       let ids = calibration.windows[batch.windows].flatMap(\.self)
-      let embedded = try run.embed(ids, sequences: batch.sequences)
-      try states.set(embedded, at: index)
-      try originals?.set(embedded, at: index)
+      try states.set(run.embed(ids, sequences: batch.sequences), at: index)
+      try originals?.set(run.embed(ids, sequences: batch.sequences), at: index)
     }
     let blocks = plan.modules.blocks
     for number in 0..<model.blockCount {
       let place = blocks.firstIndex { $0[0].block == number }
       try pass(number, place.map { (blocks[$0], $0) })
+      if let originals {
+        let block = try clock.measure(.loading) { try model.block(number) }
+        try inputs(of: originals, movesOn: true).leave(block)
+      }
     }
     if let head = blocks.last, head[0].block == nil {
       try quantizeHead(head, blocks.count - 1)
@@ -65,14 +68,11 @@ final class CalibratedRun {
   private func pass(_ number: Int, _ job: (modules: [QuantizedModules.Module], place: Int)?) throws
   {
     guard let (modules, place) = job else {
-      let block = try clock.measure(.loading) { try model.block(number) }
-      try originalInputs(block)?.leave()
-      return try inputs(movesOn: true).leave(block)
+      return try inputs(of: states, movesOn: true).leave(
+        clock.measure(.loading) { try model.block(number) })
     }
     let isMade = files.holds(place)
-    if isMade {
-      if originals != nil { try originalInputs(model.block(number))?.leave() }
-    } else {
+    if !isMade {
       let block = try clock.measure(.loading) { try model.block(number) }
       let made = try BlockQuantizer(self, block, modules).quantize()
       try clock.measure(.writing) {
@@ -86,7 +86,7 @@ final class CalibratedRun {
     let block = try clock.measure(.loading) {
       try model.block(number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
     }
-    try inputs(movesOn: true).leave(block)
+    try inputs(of: states, movesOn: true).leave(block)
   }
 
   private func tell(_ modules: [QuantizedModules.Module], _ place: Int) throws {
@@ -95,11 +95,20 @@ final class CalibratedRun {
     observer.progress(.quantizing, done, plan.layerCount)
   }
 
-  /// The hidden states on their way through the block that they stand before.
-  func inputs(movesOn: Bool, beside original: OriginalInputs? = nil) -> BlockInputs {
+  /// The hidden states on their way through the block that they stand before; `unquantized` is that block with
+  /// the weights that layers are to come close to.
+  func inputs(movesOn: Bool, unquantized: DecoderBlock) -> BlockInputs {
+    inputs(
+      of: states, movesOn: movesOn,
+      original: originals.map { .init(states: $0, block: unquantized) })
+  }
+
+  private func inputs(
+    of states: HiddenStates, movesOn: Bool, original: BlockInputs.Original? = nil
+  ) -> BlockInputs {
     BlockInputs(
       states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
-      movesOn: movesOn, beside: original)
+      movesOn: movesOn, original: original)
   }
 
   /// Keeps the second moments of what some layers read, where that was asked for.

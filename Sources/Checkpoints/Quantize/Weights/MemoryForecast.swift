@@ -62,7 +62,9 @@ public struct MemoryForecast: Sendable, Equatable {
     let width = blueprint.hiddenSize
     let runs = HiddenStates.runs(of: calibration.windows).map { $0.sequences * $0.tokens }
     let states = calibration.usedTokens.multiplied(by: width) ?? Int.max / 64
-    hiddenStates = states * quantization.hiddenType.bits / 8 * quantization.streams
+    // The unquantized model's beside them, where the difference counts.
+    hiddenStates =
+      states * quantization.hiddenType.bits / 8 * quantization.streams
     ends =
       Self.base
       + source.denseTensors.filter {
@@ -97,13 +99,10 @@ public struct MemoryForecast: Sendable, Equatable {
     spills = rest < hiddenStates
     if !spills { rest -= hiddenStates }
     guard quantization.takesMoments else { return }
-    let most =
-      blueprint.blocks.flatMap { $0.sumsOfPasses(quantization.trueSequential) }.max().map {
-        $0 * quantization.streams
-      } ?? 0
-    let largest =
-      blueprint.blocks.flatMap { $0.inputGroups.map { quantization.sumBytes($0[0].columns) } }.max()
-      ?? 0
+    let sums = blueprint.blocks.flatMap { $0.sumsOfPasses(quantization.trueSequential) }
+    let most = (sums.max() ?? 0) * quantization.streams
+    let columns = blueprint.blocks.flatMap { $0.inputGroups.map { $0[0].columns } }
+    let largest = columns.max().map(quantization.sumBytes) ?? 0
     hessianRoom = largest + max(0, min(rest, Self.freeSums))
     otherHessians = max(0, min(most, hessianRoom) - largest)
     rest = max(0, rest - otherHessians)

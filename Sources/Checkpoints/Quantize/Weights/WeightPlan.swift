@@ -57,8 +57,9 @@ public struct WeightPlan: Sendable {
     self.maxMemory = maxMemory
     (memory, arithmetic, leastArithmetic) = try Self.forecasts(
       source, modules, quantization, calibration, threads: options.threads, limit: maxMemory)
+    let planned = try PlannedFates(source, modules, quantization)
     forecasts = try quantization.formats.map {
-      try FormatForecast($0, modules, quantization, of: source, options)
+      try FormatForecast($0, modules, quantization, of: source, planned, options)
     }
     disk = DiskForecast(
       source, modules, forecasts, states: memory.spills ? memory.hiddenStates : 0)
@@ -79,10 +80,10 @@ public struct WeightPlan: Sendable {
     let blueprint = try Blueprint(
       config: config.object, path: "\(source.path)/\(config.name)",
       names: CheckpointWeights(source).names)
-    guard quantization.asymmetry == nil || !blueprint.blocks.contains(where: \.hasExperts) else {
+    if quantization.asymmetry != nil, blueprint.blocks.contains(where: \.hasExperts) {
       throw Failure(
-        .unsupported, at: source.path, "experts of the unquantized model read other tokens",
-        expected: "no --gptaq", found: "a mixture of experts")
+        .unsupported, at: "--gptaq", "experts may get other tokens than in the unquantized model",
+        expected: "a model without experts", found: config.name)
     }
     let memory = MemoryForecast(
       source, blueprint, modules, quantization, calibration, threads: threads, limit: limit)
@@ -199,6 +200,7 @@ public struct WeightPlan: Sendable {
             "format": .string($0.name), "bytes": .integer($0.byteCount),
             "bits_per_weight": .real($0.bitsPerWeight(weightCount)),
             "changes": .strings($0.changes.map(\.description)),
+            "source_tensors": .array($0.fates.map(\.json)),
           ]
         }),
     ]
