@@ -47,9 +47,10 @@ struct FoldSearch {
     var folds: [OrderFolding.Fold] = []
     var rows: [String: Permutation] = [:]
     var obstacles: [String: String] = [:]
+    var strangers = Strangers()
     for layer in permuted {
       do {
-        let (fold, sources) = try fold(layer, places)
+        let (fold, sources) = try fold(layer, places, &strangers)
         folds.append(fold)
         rows.merge(sources) { first, _ in first }
       } catch let obstacle as Obstacle {
@@ -105,7 +106,7 @@ struct FoldSearch {
   }
 
   private func fold(
-    _ layer: any PackedLayer, _ places: [String: Place]
+    _ layer: any PackedLayer, _ places: [String: Place], _ strangers: inout Strangers
   ) throws -> (OrderFolding.Fold, rows: [String: Permutation]) {
     let module = layer.claim.module
     guard let place = places[module] else {
@@ -117,7 +118,7 @@ struct FoldSearch {
     guard !sorted.form.grouping.isPermuted else {
       throw Obstacle("its groups are not all of one size")
     }
-    if let stranger = stranger(in: place.block, size: columns) {
+    if let stranger = stranger(in: place.block, size: columns, &strangers) {
       throw Obstacle("\(stranger) may see its inputs too, and no table knows it")
     }
     var rows: [String: Permutation] = [:]
@@ -154,19 +155,32 @@ struct FoldSearch {
       : "its inputs are the stream that all blocks read and add to, in one order for all"
   }
 
+  /// What was found in blocks by name and size: one may have hundreds of experts.
+  private struct Strangers {
+    var found: [String: String?] = [:]
+  }
+
   /// A tensor or packed layer of a block that is none of the architecture's and has a side as long as the
   /// inside of the feed-forward module.
-  private func stranger(in block: BlockPlan, size: Int) -> String? {
+  private func stranger(
+    in block: BlockPlan, size: Int, _ strangers: inout Strangers
+  ) -> String? {
+    let key = "\(block.name) \(size)"
+    if let found = strangers.found[key] { return found }
+    let prefix = block.name + "."
     let linears = Set(block.linears.map(\.name))
     let known = Set(block.tensorNames).union(linears.flatMap { [$0 + ".weight", $0 + ".bias"] })
     let sides = [size, 2 * size]
     let tensors = dense.values.filter { tensor in
-      !known.contains(tensor.name) && tensor.shape.dimensions.contains(where: sides.contains)
+      tensor.name.hasPrefix(prefix) && !known.contains(tensor.name)
+        && tensor.shape.dimensions.contains(where: sides.contains)
     }.map(\.name)
     let others = packed.filter { module, layer in
-      !linears.contains(module)
+      module.hasPrefix(prefix) && !linears.contains(module)
         && (sides.contains(layer.form.rows) || sides.contains(layer.form.columns))
     }.map(\.key)
-    return (tensors + others).sorted().first { $0.hasPrefix(block.name + ".") }
+    let first = (tensors + others).min()
+    strangers.found[key] = .some(first)
+    return first
   }
 }
