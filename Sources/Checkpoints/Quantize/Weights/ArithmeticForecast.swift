@@ -45,9 +45,12 @@ public struct ArithmeticForecast: Sendable, Equatable {
       attention += seen * cost.position * times.inner[.attention, default: 0]
       add(own, of: block, quantization, tokens, attention: seen * cost.position)
     }
-    for module in modules.modules where module.block == nil && quantization.method.feedsBack {
-      add(hessianOf: module.columns, rows: [module.rows], tokens)
+    for module in modules.modules where module.block == nil && quantization.takesMoments {
+      add(hessianOf: module.columns, rows: [module.rows], tokens, quantization)
     }
+    guard quantization.streams == 2 else { return }
+    // The unquantized model beside, and whole products of inputs and their changes.
+    (products, attention, hessians) = (products * 2, attention * 2, hessians * 3)
   }
 
   private mutating func add(
@@ -58,8 +61,8 @@ public struct ArithmeticForecast: Sendable, Equatable {
     let groups = block.inputGroups.map { $0.filter { names.contains($0.name) } }
     for group in groups where !group.isEmpty {
       let share = block.share(of: group[0])
-      if quantization.method.feedsBack {
-        add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share)
+      if quantization.takesMoments {
+        add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share, quantization)
       }
       if quantization.method.folds, quantization.clips, !quantization.permutes {
         let (count, rows) = (Double(group[0].columns), Double(group.reduce(0) { $0 + $1.rows }))
@@ -94,9 +97,12 @@ public struct ArithmeticForecast: Sendable, Equatable {
     }
   }
 
-  private mutating func add(hessianOf columns: Int, rows: [Int], _ tokens: Double) {
+  private mutating func add(
+    hessianOf columns: Int, rows: [Int], _ tokens: Double, _ quantization: WeightQuantization
+  ) {
     let count = Double(columns)
     hessians += tokens * count * count
+    guard quantization.method.feedsBack else { return }
     factors[GPTQuantizer().precision(columns: columns), default: 0] += count * count * count * 2 / 3
     codes += rows.reduce(0.0) { $0 + 2 * Double($1) * count * count }
   }
@@ -126,7 +132,7 @@ private struct PassCount {
     _ block: BlockPlan, _ quantization: WeightQuantization, isQuantized: Bool, tokens: Double,
     room: Double
   ) {
-    guard isQuantized, quantization.method.feedsBack else { return }
+    guard isQuantized, quantization.takesMoments else { return }
     let experts = block.hasExperts ? 1.0 : 0
     guard quantization.trueSequential else {
       inner = [.attention: 2, .feedForward: 2]

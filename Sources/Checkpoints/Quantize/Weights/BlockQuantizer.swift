@@ -99,7 +99,7 @@ struct BlockQuantizer {
       var part: [[QuantizedModules.Module]] = []
       var bytes = 0
       while let next = rest.first {
-        bytes += MemoryForecast.sumBytes(next[0].columns)
+        bytes += parent.plan.quantization.sumBytes(next[0].columns)
         if !part.isEmpty && bytes > parent.plan.memory.hessianRoom { break }
         part.append(next)
         rest.removeFirst()
@@ -129,7 +129,8 @@ struct BlockQuantizer {
     try parent.save(hessian, of: group)
     guard parent.plan.quantization.method.feedsBack else {
       return try group.map {
-        try quantizer.round(target($0).weight, $0, importance: hessian.importance)
+        try quantizer.round(
+          target($0).weight, $0, importance: hessian.importance, tokens: sum.tokens)
       }
     }
     var factors: [(settings: GPTQuantizer, factor: FactoredHessian)] = []

@@ -123,8 +123,13 @@ final class CalibratedRun {
     if !files.holds(place) {
       let made = try modules.map { module in
         let sum = HessianSum(
-          columns: module.columns, name: module.name, threads: plan.options.threads)
-        for index in states.runs.indices { sum.add(try run.headInput(states[index])) }
+          columns: module.columns, hasDrift: originals != nil, name: module.name,
+          threads: plan.options.threads)
+        for index in states.runs.indices {
+          sum.add(
+            try run.headInput(states[index]),
+            original: try originals.map { try run.headInput($0[index]) })
+        }
         let hessian = try sum.finish()
         try save(hessian, of: [module])
         return try plan.quantizer.make(Matrix(reading: module.weight), module, hessian)
@@ -141,7 +146,8 @@ extension WeightQuantizer {
     _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: Hessian
   ) throws -> MadeLayer {
     guard quantization.method.feedsBack else {
-      return try round(weight, module, importance: hessian.importance)
+      return try round(
+        weight, module, importance: hessian.importance, tokens: hessian.tokens)
     }
     let factored = try gptq(module).factor(hessian, name: module.name, threads: threads)
     return try feedBack(weight, module, factored)

@@ -111,6 +111,11 @@ public struct WeightPlan: Sendable {
         .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
         found: method.rawValue)
     }
+    guard statistics == nil || quantization.asymmetry == nil else {
+      throw Failure(
+        .usage, at: "--statistics", "Hessians alone don't tell how inputs have changed",
+        expected: "no --gptaq", found: "both")
+    }
     guard statistics == nil || calibration == nil else {
       throw Failure(
         .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
