@@ -68,8 +68,9 @@ struct TargetScheme {
   }
 
   /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders
-  /// take every linear layer for packed that no rule leaves out.
+  /// take every linear layer for packed that no rule leaves out. None where the tensors alone tell.
   private var denseModules: [Scheme.Override] {
+    guard target.habits.listsPackedModules else { return [] }
     var overrides: [Scheme.Override] = []
     for name in denseMatrices where name.hasSuffix(".weight") {
       let module = String(name.dropLast(".weight".count))
