@@ -127,7 +127,7 @@ import Testing
 }
 
 /// GPT-2 with weights as `[outputs, inputs]` and a config that names no model, for quantizers.
-private enum TurnedModel {
+enum TurnedModel {
   static func write(_ source: Checkpoint, to path: String) throws {
     var model = Model()
     for tensor in source.tensors.tensors {
