@@ -153,6 +153,25 @@ AVX2 static void shift(const void *source, void *target, size_t count, uint8_t a
   plain_shift(from + i, to + i, count - i, addend, mask);
 }
 
+AVX2 static uint16_t narrow(const void *source, void *target, size_t count, uint16_t subtrahend) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  const __m256i less = _mm256_set1_epi16((short)subtrahend), byte = _mm256_set1_epi16(0xFF);
+  __m256i seen = _mm256_setzero_si256();
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const __m256i low = _mm256_sub_epi16(load(from + 2 * i), less);
+    const __m256i high = _mm256_sub_epi16(load(from + 2 * i + 32), less);
+    seen = either(seen, either(low, high));
+    const __m256i bytes = _mm256_packus_epi16(both(low, byte), both(high, byte));
+    store(to + i, _mm256_permute4x64_epi64(bytes, 0xD8));
+  }
+  uint16_t lanes[16], all = plain_narrow(from + 2 * i, to + i, count - i, subtrahend);
+  store(lanes, seen);
+  for (size_t lane = 0; lane < 16; lane++) all |= lanes[lane];
+  return all;
+}
+
 AVX2 static void extract(const void *source, void *target, size_t count, unsigned down,
                          uint8_t mask) {
   const uint8_t *from = source;
@@ -189,6 +208,7 @@ void ck_fill_avx2_bytes(ck_kernels *table) {
   table->transpose_4 = transpose_4;
   table->count_differences = count_differences;
   table->shift = shift;
+  table->narrow = narrow;
   table->extract = extract;
   table->extremes = extremes;
 }

@@ -196,20 +196,57 @@ INLINE void run_bf16(run_rule rule, const uint8_t *q, uint8_t *to, size_t count)
   memcpy(to + 2 * i, values, 2 * (count - i));
 }
 
+// Whether s*(q-z) of bytes is always exact, with a last bit of 0: whole zero points and scales of at most
+// 14 significant bits, such as those stored in 16 bits.
+INLINE int makes_exact_products(float scale, float zero) {
+  uint32_t bits;
+  memcpy(&bits, &scale, 4);
+  return scale >= 0x1p-60f && scale < 0x1p60f && (bits & 0x3FF) == 0 && zero >= 0 &&
+         zero <= 256 && zero == (float)(int)zero;
+}
+
+// Such a product p to bf16: p + 2^16*p is rounded to a multiple of the last bit of 2^16*p, which is
+// that of p as a bf16; an even p leaves ties to even, and 2^16*p is taken away exactly. `bytes` are
+// those of codes in 16 bits, with 0x4B in their high halves: beside 16 zero bits that is 2^23 + q.
+INLINE __m256i exact_bf16(__m256i bytes, __m256i order, __m256 bias, __m256 raised) {
+  const __m256 q = _mm256_castsi256_ps(_mm256_shuffle_epi8(bytes, order));
+  const __m256 far = _mm256_mul_ps(_mm256_sub_ps(q, bias), raised);
+  const __m256 sum = _mm256_mul_ps(far, _mm256_set1_ps(1 + 0x1p-16f));
+  return _mm256_castps_si256(_mm256_sub_ps(sum, far));
+}
+
+INLINE void exact_run_bf16(float scale, float zero, const uint8_t *q, uint8_t *to, size_t count) {
+  const __m256i first = twice(_mm_setr_epi8(0, -1, -1, 1, 4, -1, -1, 5, 8, -1, -1, 9, 12, -1, -1, 13));
+  const __m256i second = twice(_mm_setr_epi8(2, -1, -1, 3, 6, -1, -1, 7, 10, -1, -1, 11, 14, -1, -1, 15));
+  const __m256i exponent = _mm256_set1_epi16(0x4B00);
+  const __m256 bias = _mm256_set1_ps(0x1p23f + zero), raised = _mm256_set1_ps(scale * 0x1p16f);
+  for (size_t i = 0; i < count; i += 16) {
+    const __m256i bytes = either(_mm256_cvtepu8_epi16(load_half(q + i)), exponent);
+    const __m256i even = exact_bf16(bytes, first, bias, raised);
+    const __m256i odd = exact_bf16(bytes, second, bias, raised);
+    store(to + 2 * i, _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xAA));
+  }
+}
+
 // Parameters far below the greatest number make no NaN.
 INLINE void runs_bf16(int is_added, const uint8_t *q, const uint8_t *s, const uint8_t *z,
                       uint8_t *to, size_t count, size_t group) {
   for (size_t i = 0; i < count; s += 4, z += 4) {
     const float scale = load_f32(s), zero = load_f32(z);
-    const size_t run = smaller(group, count - i);
+    const size_t end = i + smaller(group, count - i);
+    if (!is_added && end - i >= 64 && makes_exact_products(scale, zero)) {
+      const size_t whole = (end - i) / 16 * 16;
+      exact_run_bf16(scale, zero, q + i, to + 2 * i, whole);
+      i += whole;
+    }
     run_rule rule = {is_added, 0, _mm256_set1_ps(scale), _mm256_set1_ps(zero)};
     if (__builtin_fabsf(scale) < 0x1p60f && __builtin_fabsf(zero) < 0x1p60f) {
-      run_bf16(rule, q + i, to + 2 * i, run);
+      run_bf16(rule, q + i, to + 2 * i, end - i);
     } else {
       rule.may_be_nan = 1;
-      run_bf16(rule, q + i, to + 2 * i, run);
+      run_bf16(rule, q + i, to + 2 * i, end - i);
     }
-    i += run;
+    i = end;
   }
 }
 

@@ -1,15 +1,13 @@
 #pragma STDC FP_CONTRACT OFF
 
-// Word rows, 64 columns at a time: words are split into planes, one for each of their bytes, and
-// eight code rows are cut from `bits` planes in one pass. 64 columns are a whole cache line of
-// every code row; of half a line the other half would often be gone from the cache when its turn
-// comes, because rows of 4096 columns all compete for the same eight places.
+// Word rows, a strip of columns at a time: words are split into planes, one for each of their bytes,
+// and eight code rows are cut from `bits` planes in one pass.
 
 #include "avx2.h"
 
 #if defined(__x86_64__)
 
-enum { width = 64, plane_limit = 28 };
+enum { strip = 512, plane_limit = 28 };
 
 // Byte 0 of every word of a lane first, then every byte 1, and so on; it is its own inverse.
 INLINE __m256i bytes_gathered(__m256i words) {
@@ -69,72 +67,92 @@ INLINE void put(unsigned bits, unsigned index, __m256i code, __m256i *planes) {
     planes[plane + 1] = either(planes[plane + 1], down(code, 8 - shift, all >> (8 - shift)));
 }
 
-INLINE void unpack_part(unsigned bits, size_t unit, const uint8_t *words, uint8_t *codes,
-                        size_t columns) {
-  __m256i left[plane_limit], right[plane_limit];
-  for (size_t row = 0; row < unit; row++) {
-    split(words + row * columns * 4, left + 4 * row);
-    split(words + row * columns * 4 + 128, right + 4 * row);
-  }
+// Planes of a strip of columns: of word row `row` byte i of every word, in plane 4*row + i.
+typedef struct strip_planes {
+  _Alignas(32) uint8_t bytes[plane_limit][strip];
+} strip_planes;
+
+// Planes at column c, as many as eight codes fill.
+INLINE void load_planes(unsigned bits, const strip_planes *planes, size_t first, size_t c,
+                        __m256i *to) {
+  for (unsigned i = 0; i < bits; i++) to[i] = load(planes->bytes[first + i] + c);
+}
+
+// One unit of word rows of `count` columns, a multiple of 32: rows of codes are written one after
+// the other, since lines of more rows than a cache has places for them push each other out of it.
+INLINE void unpack_strip(unsigned bits, size_t unit, const uint8_t *words, uint8_t *codes,
+                         size_t columns, size_t count) {
+  strip_planes planes;
+  for (size_t row = 0; row < unit; row++)
+    for (size_t c = 0; c < count; c += 32) {
+      __m256i four[4];
+      split(words + (row * columns + c) * 4, four);
+      for (size_t i = 0; i < 4; i++) store(planes.bytes[4 * row + i] + c, four[i]);
+    }
   for (size_t eight = 0; eight < unit * 4 / bits; eight++)
-    for (unsigned i = 0; i < 8; i++, codes += columns) {
-      store(codes, cut(bits, i, left + eight * bits));
-      store(codes + 32, cut(bits, i, right + eight * bits));
+    for (size_t c = 0; c < count; c += 32) {
+      __m256i whole[8];
+      load_planes(bits, &planes, eight * bits, c, whole);
+      for (unsigned i = 0; i < 8; i++)
+        store(codes + (8 * eight + i) * columns + c, cut(bits, i, whole));
     }
 }
 
-// Eight code rows -> `bits` planes, which stay in registers until they are whole.
-INLINE void gather(unsigned bits, const uint8_t *codes, size_t columns, __m256i *planes) {
-  __m256i whole[8];
-  for (unsigned i = 0; i < bits; i++) whole[i] = _mm256_setzero_si256();
-  for (unsigned i = 0; i < 8; i++) put(bits, i, load(codes + i * columns), whole);
-  for (unsigned i = 0; i < bits; i++) planes[i] = whole[i];
+// Eight code rows at a time -> their planes, which stay in registers until they are whole.
+INLINE void pack_strip(unsigned bits, size_t unit, const uint8_t *codes, uint8_t *words,
+                       size_t columns, size_t count) {
+  strip_planes planes;
+  for (size_t eight = 0; eight < unit * 4 / bits; eight++)
+    for (size_t c = 0; c < count; c += 32) {
+      __m256i whole[8];
+      for (unsigned i = 0; i < bits; i++) whole[i] = _mm256_setzero_si256();
+      for (unsigned i = 0; i < 8; i++)
+        put(bits, i, load(codes + (8 * eight + i) * columns + c), whole);
+      for (unsigned i = 0; i < bits; i++) store(planes.bytes[eight * bits + i] + c, whole[i]);
+    }
+  for (size_t row = 0; row < unit; row++)
+    for (size_t c = 0; c < count; c += 32) {
+      __m256i four[4];
+      for (size_t i = 0; i < 4; i++) four[i] = load(planes.bytes[4 * row + i] + c);
+      join(four, words + (row * columns + c) * 4);
+    }
 }
 
-INLINE void pack_part(unsigned bits, size_t unit, const uint8_t *codes, uint8_t *words,
-                      size_t columns) {
-  __m256i left[plane_limit], right[plane_limit];
-  for (size_t eight = 0; eight < unit * 4 / bits; eight++, codes += 8 * columns) {
-    gather(bits, codes, columns, left + eight * bits);
-    gather(bits, codes + 32, columns, right + eight * bits);
-  }
-  for (size_t row = 0; row < unit; row++) {
-    join(left + 4 * row, words + row * columns * 4);
-    join(right + 4 * row, words + row * columns * 4 + 128);
-  }
-}
-
-// One unit of eight bits is half of eight code rows.
-INLINE void unpack_part_8(const uint8_t *words, uint8_t *codes, size_t columns) {
-  __m256i left[4], right[4];
-  split(words, left);
-  split(words + 128, right);
-  for (size_t i = 0; i < 4; i++, codes += columns) {
-    store(codes, left[i]);
-    store(codes + 32, right[i]);
+// Of eight bits a plane is a row of codes.
+INLINE void unpack_strip_8(const uint8_t *words, uint8_t *codes, size_t columns, size_t count) {
+  for (size_t c = 0; c < count; c += 32) {
+    __m256i planes[4];
+    split(words + 4 * c, planes);
+    for (size_t i = 0; i < 4; i++) store(codes + i * columns + c, planes[i]);
   }
 }
 
-INLINE void pack_part_8(const uint8_t *codes, uint8_t *words, size_t columns) {
-  __m256i left[4], right[4];
-  for (size_t i = 0; i < 4; i++, codes += columns) {
-    left[i] = load(codes);
-    right[i] = load(codes + 32);
+INLINE void pack_strip_8(const uint8_t *codes, uint8_t *words, size_t columns, size_t count) {
+  for (size_t c = 0; c < count; c += 32) {
+    __m256i planes[4];
+    for (size_t i = 0; i < 4; i++) planes[i] = load(codes + i * columns + c);
+    join(planes, words + 4 * c);
   }
-  join(left, words);
-  join(right, words + 128);
 }
 
-// Whole units of rows; the last vector of columns overlaps the one before it.
+// The columns of a strip from `next` on, whole vectors of them; at the end of a row the last vector,
+// which overlaps the one before it.
+INLINE size_t strip_at(size_t *next, size_t columns) {
+  const size_t count = smaller(strip, columns - *next) / 32 * 32;
+  if (count > 0) return count;
+  *next = columns - 32;
+  return 32;
+}
+
 INLINE void unpack_units(unsigned bits, size_t unit, const uint8_t *words, uint8_t *codes,
                          size_t rows, size_t columns) {
   for (size_t row = 0; row < rows; row += unit) {
-    for (size_t next = 0; next < columns; next += width) {
-      const size_t c = smaller(next, columns - width);
+    for (size_t c = 0, count; c < columns; c += count) {
+      count = strip_at(&c, columns);
       if (bits == 8)
-        unpack_part_8(words + 4 * c, codes + c, columns);
+        unpack_strip_8(words + 4 * c, codes + c, columns, count);
       else
-        unpack_part(bits, unit, words + 4 * c, codes + c, columns);
+        unpack_strip(bits, unit, words + 4 * c, codes + c, columns, count);
     }
     words += unit * columns * 4;
     codes += unit * 32 / bits * columns;
@@ -144,12 +162,12 @@ INLINE void unpack_units(unsigned bits, size_t unit, const uint8_t *words, uint8
 INLINE void pack_units(unsigned bits, size_t unit, const uint8_t *codes, uint8_t *words,
                        size_t rows, size_t columns) {
   for (size_t row = 0; row < rows; row += unit) {
-    for (size_t next = 0; next < columns; next += width) {
-      const size_t c = smaller(next, columns - width);
+    for (size_t c = 0, count; c < columns; c += count) {
+      count = strip_at(&c, columns);
       if (bits == 8)
-        pack_part_8(codes + c, words + 4 * c, columns);
+        pack_strip_8(codes + c, words + 4 * c, columns, count);
       else
-        pack_part(bits, unit, codes + c, words + 4 * c, columns);
+        pack_strip(bits, unit, codes + c, words + 4 * c, columns, count);
     }
     words += unit * columns * 4;
     codes += unit * 32 / bits * columns;
@@ -158,7 +176,7 @@ INLINE void pack_units(unsigned bits, size_t unit, const uint8_t *codes, uint8_t
 
 AVX2 static void rows_unpack(unsigned bits, const void *words, void *codes, size_t rows,
                              size_t columns) {
-  if (columns < width) {
+  if (columns < 32) {
     plain_rows_unpack(bits, words, codes, rows, columns);
     return;
   }
@@ -176,7 +194,7 @@ AVX2 static void rows_unpack(unsigned bits, const void *words, void *codes, size
 
 AVX2 static void rows_pack(unsigned bits, const void *codes, void *words, size_t rows,
                            size_t columns) {
-  if (columns < width) {
+  if (columns < 32) {
     plain_rows_pack(bits, codes, words, rows, columns);
     return;
   }

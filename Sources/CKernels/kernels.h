@@ -95,6 +95,7 @@ void plain_lookup_halves(const void *codes, const void *tables, void *target, si
                          size_t group);
 size_t plain_count_differences(const void *a, const void *b, size_t count);
 void plain_shift(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
+uint16_t plain_narrow(const void *source, void *target, size_t count, uint16_t subtrahend);
 void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
 void plain_extremes(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);
 void plain_split_2(const void *source, void *low, void *high, size_t count, unsigned turn);

@@ -71,6 +71,18 @@ static void plain_widen(const void *source, void *target, size_t count, uint16_t
   for (size_t i = 0; i < count; i++) store_u16(to + 2 * i, (uint16_t)(from[i] + addend) & mask);
 }
 
+uint16_t plain_narrow(const void *source, void *target, size_t count, uint16_t subtrahend) {
+  const uint8_t *from = source;
+  uint8_t *to = target;
+  uint16_t seen = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint16_t difference = (uint16_t)(load_u16(from + 2 * i) - subtrahend);
+    seen |= difference;
+    to[i] = (uint8_t)difference;
+  }
+  return seen;
+}
+
 void plain_extract(const void *source, void *target, size_t count, unsigned down, uint8_t mask) {
   const uint8_t *from = source;
   uint8_t *to = target;
@@ -97,6 +109,7 @@ void ck_fill_plain_bytes(ck_kernels *table) {
   table->histogram = plain_histogram;
   table->shift = plain_shift;
   table->widen = plain_widen;
+  table->narrow = plain_narrow;
   table->extract = plain_extract;
   table->extremes = plain_extremes;
 }

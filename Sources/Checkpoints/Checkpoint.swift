@@ -38,7 +38,7 @@ public final class Checkpoint: Sendable {
     let table = TensorTable(tensors.tensors)
     var census = LayerCensus(table: table, scheme: config.scheme)
     census.takeAll()
-    layers = census.layers
+    layers = Conv1D.placed(census.layers, config)
     let disagreements = ConfigReview(
       table: table, config: config, layers: layers, failed: census.failedModules
     ).findings

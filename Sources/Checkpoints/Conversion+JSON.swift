@@ -18,6 +18,7 @@ extension ConversionPlan {
       "assume_zeros": options.assumeZeros.map { .string($0.rawValue) } ?? .null,
       "scheme": scheme.map(\.json) ?? .null,
       "packed_layers": .array(layers.map(\.json)),
+      "folded": folding.json,
       "written_dense": .strings(rest.map(\.name)),
       "packed_sources": .strings(packedSources),
       "notes": .strings(notes),
@@ -57,6 +58,8 @@ extension FittedLayer.Change: CustomStringConvertible {
     case .splitGroups(let from, let to): "groups of \(from) split into \(to)"
     case .castScales(let types): "scales cast from \(types), exactly"
     case .restated: "scales restated for another rule of decoding, every weight the same"
+    case .reorderedOutputs: "outputs in the order of the layer that reads them"
+    case .sortedInputs: "inputs in the order of their groups"
     case .recoveredZeros(0): "added terms read as whole zero points, exactly"
     case .recoveredZeros(let difference):
       "added terms read as whole zero points; weights move by at most \(difference)"
@@ -74,6 +77,7 @@ extension ConversionPlan.Output {
       case .copy(let tensor): ("copied", tensor.name)
       case .encode(_, let layer): ("encoded", layer.name)
       case .pad: ("padded", info.name)
+      case .reorder: ("reordered", info.name)
       case .quantize(_, let weight, _): ("quantized", weight.name)
       }
     return [
@@ -99,6 +103,7 @@ extension ConversionReport {
         layers.reduce(0) { $0 + $1.differingCodes + $1.differingScales + $1.differingZeros }),
       "carried_tensors": .integer(carriedTensors), "bytes": .integer(byteCount),
       "padding": padding.map(\.json) ?? .null, "requantized": .array(errors.map(\.json)),
+      "folded": folding.json,
       "written_dense": .strings(rest?.names ?? []),
       "layers": .array(layers.map(\.json)),
       "source_tensors": .array(fates.map(\.json)),

@@ -18,6 +18,8 @@ public struct ConversionReport: Sendable {
   public let carriedTensors: Int
   /// What has become of every tensor of the source.
   public internal(set) var fates: [SourceFate]
+  /// Orders of inputs that were moved into the layers before them.
+  public let folding: OrderFolding
   /// What was padded for tensor parallelism, if that was asked for.
   public let padding: RankPadding?
   /// What was quantized; nil where nothing was.
@@ -158,8 +160,8 @@ extension ConversionPlan {
     case .asIs: results = []
     case .quantized: results = try proveQuantized(in: output, progress)
     }
-    let padded = try provePadded(in: output)
-    if let wrong = (results + padded).first(where: { !$0.isEqual }) {
+    let remade = try provePadded(in: output) + proveReordered(in: output)
+    if let wrong = (results + remade).first(where: { !$0.isEqual }) {
       throw Failure(
         .differs, at: wrong.name, "the output does not hold the same numbers",
         found: wrong.summary)
@@ -168,11 +170,12 @@ extension ConversionPlan {
     return ConversionReport(
       path: path, target: options.target, layers: results, changes: layers,
       rest: options.restType.map { (rest.map(\.name), $0) }, errors: errors,
-      carriedTensors: carried, fates: fates, padding: padding, quantized: quantized,
-      byteCount: shards.totalSize, proofBegan: began)
+      carriedTensors: carried, fates: fates, folding: folding, padding: padding,
+      quantized: quantized, byteCount: shards.totalSize, proofBegan: began)
   }
 
-  /// Opens every layer of the output and compares it with the form that was meant for it.
+  /// Opens every layer of the output and compares it with the form that was meant for it; where rows or
+  /// columns moved and nothing else, puts them back and compares with the layer as it is stored.
   private func proveLayers(
     in output: Checkpoint, _ progress: @escaping @Sendable (Int, Int) -> Void
   ) throws -> [LayerComparison] {
@@ -180,7 +183,11 @@ extension ConversionPlan {
       guard let claim = output.layer(named: layer.source.name) else {
         throw Failure(.differs, at: layer.source.name, "the layer is missing from the output")
       }
-      return (a: layer.fitted, b: try output.open(claim))
+      let written = try output.open(claim)
+      guard layer.isMovedOnly, let original = folding.original(of: layer.source) else {
+        return (a: layer.fitted, b: written)
+      }
+      return (a: original, b: folding.restored(written))
     }
     return try LayerComparer(pairs: pairs, threads: options.threads).run(progress: progress)
   }
@@ -207,6 +214,21 @@ extension ConversionPlan {
       return DenseProof.Part(name: part.info.name, part: part)
     }
     return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
+  }
+
+  /// Dense tensors whose rows moved: the output's are put back and compared with the source.
+  private func proveReordered(in output: Checkpoint) throws -> [LayerComparison] {
+    let parts = try source.denseTensors.compactMap { tensor -> DenseProof.Part? in
+      guard padding?.padded(tensor, rows: nil) == nil, let rows = folding.rows(of: tensor) else {
+        return nil
+      }
+      guard let written = output.tensors[tensor.name] else {
+        throw Failure(.differs, at: tensor.place, "the tensor is missing from the output")
+      }
+      let restored = try ReorderedTensor(source: written, rows: rows.inverse).part()
+      return DenseProof.Part(name: tensor.name, part: restored)
+    }
+    return try DenseProof(parts: parts, output: source, threads: options.threads).run { _, _ in }
   }
 
   /// What was rounded is rounded once more and compared.

@@ -34,6 +34,9 @@ public struct ConversionOptions: Sendable {
   public var allowsRequantize = false
   /// Layers that the target can't hold are written dense in this type; nil refuses them.
   public var restType: DType?
+  /// Whether orders of inputs that the target has no place for are moved into the layers that make these
+  /// inputs, where that is exact; otherwise they are refused.
+  public var foldsOrders = true
   /// Pads MLPs with zeros so that each of this many ranks gets whole groups; nil leaves them.
   public var padForRanks: Int?
   public var encoding = EncodingOptions()
@@ -75,6 +78,7 @@ public struct ConversionOptions: Sendable {
       "group_size": groupSize.map { .integer($0) } ?? .null,
       "assume_zeros": assumeZeros.map { .string($0.rawValue) } ?? .null,
       "allow_requantize": .bool(allowsRequantize),
+      "fold": .bool(foldsOrders),
       "rest": restType.map { .string($0.rawValue) } ?? .null,
       "max_shard_bytes": .integer(maxShardBytes),
     ])

@@ -14,6 +14,8 @@ public struct ConversionPlan: Sendable {
     case encode(EncodedPart, layer: any PackedLayer)
     /// A dense tensor with zeros behind its rows or columns.
     case pad(EncodedPart)
+    /// A dense tensor with its rows in another order.
+    case reorder(EncodedPart)
     /// Made from a dense weight by rounding.
     case quantize(EncodedPart, from: Tensor, with: Companion?)
   }
@@ -38,6 +40,8 @@ public struct ConversionPlan: Sendable {
   public let sideFiles: SideFiles
   /// What becomes of every tensor of the source, in its order.
   public let fates: [SourceFate]
+  /// Orders of inputs that are moved into the layers before them.
+  public let folding: OrderFolding
   /// What is padded for tensor parallelism; nil where that was not asked for.
   public let padding: RankPadding?
   /// The config the output will have, without its dialect; nil where it has no quantization.
@@ -64,6 +68,9 @@ public struct ConversionPlan: Sendable {
     if !options.target.canPad, options.padForRanks != nil {
       throw Failure(.usage, at: source.path, "tensors that stay as they are can't be padded")
     }
+    let folding = try Self.folding(source, opened, options)
+    opened = folding.folded(opened)
+    self.folding = folding
     let padding = try options.padForRanks.map { try RankPadding(source, ranks: $0) }
     if let padding { opened = try padding.padded(opened) }
     self.padding = padding
@@ -73,7 +80,7 @@ public struct ConversionPlan: Sendable {
     self.options = options
     switch options.target {
     case .layout(let codec):
-      (layers, rest) = try Self.fit(opened, to: codec, source, options)
+      (layers, rest) = try Self.fit(opened, to: codec, source, options, folding)
       let facts = try Self.facts(of: layers, threads: options.threads)
       let scheme = codec.completed(
         TargetScheme(source: source, target: codec, facts: facts, rest: rest).scheme)
@@ -84,7 +91,7 @@ public struct ConversionPlan: Sendable {
       let packed = try Self.outputs(of: layers, codec, options)
       let dense = try Self.dense(rest, as: options.restType)
       outputs = Self.sorted(
-        try Self.carried(from: source.denseTensors, padding) + packed + dense)
+        try Self.carried(from: source.denseTensors, padding, folding) + packed + dense)
     case .dense(let type):
       layers = opened.map { FittedLayer(source: $0, fitted: $0, changes: []) }
       rest = []
@@ -118,12 +125,20 @@ public struct ConversionPlan: Sendable {
       tensors: outputs.map(\.info), metadata: Self.metadata(of: source, for: options.target),
       maxShardBytes: options.maxShardBytes)
     sideFiles = try SideFiles(of: source)
-    fates = try Reconciliation(source, outputs, shards).fates(of: source)
+    fates = try Reconciliation(source, outputs, shards, folding).fates(of: source)
+  }
+
+  /// Layouts without a group index have orders of inputs folded.
+  private static func folding(
+    _ source: Checkpoint, _ layers: [any PackedLayer], _ options: ConversionOptions
+  ) throws -> OrderFolding {
+    guard case .layout(let codec) = options.target else { return .none }
+    return try FoldSearch(source, layers, LayerFitter(codec: codec, options: options)).run()
   }
 
   private static func fit(
     _ layers: [any PackedLayer], to codec: any Codec, _ source: Checkpoint,
-    _ options: ConversionOptions
+    _ options: ConversionOptions, _ folding: OrderFolding
   ) throws -> (fitted: [FittedLayer], rest: [any PackedLayer]) {
     let fitter = LayerFitter(codec: codec, options: options)
     let results = Gathered<Result<FittedLayer, LayerRefusal>>(count: layers.count)
@@ -146,14 +161,33 @@ public struct ConversionPlan: Sendable {
     let isSibling = { (layer: FittedLayer) in places.contains(layer.source.claim.dense.name) }
     rest += fitted.filter(isSibling).map(\.source)
     fitted.removeAll(where: isSibling)
-    guard let first = refused.first, options.restType == nil || fitted.isEmpty else {
+    guard !refused.isEmpty, options.restType == nil || fitted.isEmpty else {
       return (fitted, rest)
     }
-    throw Failure(
+    throw refusal(of: refused, of: layers.count, to: codec, source, options, folding)
+  }
+
+  private static func refusal(
+    of refused: [LayerRefusal], of count: Int, to codec: any Codec, _ source: Checkpoint,
+    _ options: ConversionOptions, _ folding: OrderFolding
+  ) -> Failure {
+    let first = refused[0].refusal
+    var remedies = [first.remedy]
+    if refused.contains(where: { folding.obstacles[$0.name] != nil }) {
+      if options.restType == nil { remedies.append("--rest dense writes these layers dense") }
+      if !options.allowsRequantize {
+        remedies.append("--allow-requantize rounds them anew, with an error that is stated")
+      }
+    }
+    return Failure(
       .cannotRepresent, at: source.path,
-      "\(codec.name) can't hold \(refused.count) of \(layers.count) layers without changing them",
-      rule: first.refusal.rule, remedy: "nothing was written; \(first.refusal.remedy)",
-      details: refused.map { "\($0.name): \($0.refusal.reason); \($0.refusal.remedy)" })
+      "\(codec.name) can't hold \(refused.count) of \(count) layers without changing them",
+      rule: first.rule, remedy: "nothing was written; " + remedies.joined(separator: "; "),
+      details: refused.map { layer in
+        let obstacle =
+          folding.obstacles[layer.name].map { "; the order can't be moved, as \($0)" } ?? ""
+        return "\(layer.name): \(layer.refusal.reason)\(obstacle); \(layer.refusal.remedy)"
+      })
   }
 
   private static func facts(of layers: [FittedLayer], threads: Int) throws -> [LayerFacts] {
@@ -188,13 +222,16 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func carried(
-    from tensors: [Tensor], _ padding: RankPadding?
+    from tensors: [Tensor], _ padding: RankPadding?, _ folding: OrderFolding = .none
   ) throws -> [Output] {
     try tensors.map { tensor in
-      guard let part = try padding?.padded(tensor)?.part() else {
-        return Output(info: tensor.info, recipe: .copy(tensor))
+      let rows = folding.rows(of: tensor)
+      if let part = try padding?.padded(tensor, rows: rows)?.part() {
+        return Output(info: part.info, recipe: .pad(part))
       }
-      return Output(info: part.info, recipe: .pad(part))
+      guard let rows else { return Output(info: tensor.info, recipe: .copy(tensor)) }
+      return Output(
+        info: tensor.info, recipe: .reorder(try ReorderedTensor(source: tensor, rows: rows).part()))
     }
   }
 

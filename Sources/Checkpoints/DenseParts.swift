@@ -29,7 +29,8 @@ struct DenseParts {
     let form = layers[0].form
     let matrix = place.isTransposed ? [form.columns, form.rows] : [form.rows, form.columns]
     guard layers[0].claim.slice != nil else {
-      return try whole(layers[0], named: place.name, matrix)
+      return try place.isTransposed
+        ? turned(layers[0], named: place.name) : whole(layers[0], named: place.name, matrix)
     }
     guard layers.allSatisfy({ $0.form.rows == form.rows && $0.form.columns == form.columns }) else {
       throw Failure(.malformed, at: place.name, "slices of one tensor differ in shape")
@@ -59,11 +60,30 @@ struct DenseParts {
     }
     part.makeStrips = { rows, workspace, body in
       try layer.readRounded(rows, as: type, workspace) { strip, bytes in
-        if type == .f16 { try checkRange(bytes, of: layer, strip, workspace) }
+        if type == .f16 { try checkRange(bytes, of: layer, strip.whole(of: layer), workspace) }
         try body(strip, bytes)
       }
     }
     return part
+  }
+
+  /// A matrix whose place is `[inputs, outputs]`, in bands of inputs.
+  private func turned(_ layer: any PackedLayer, named name: String) throws -> EncodedPart {
+    let form = layer.form
+    return try EncodedPart(
+      name, type, [form.columns, form.rows], alignment: Region.alignment, order: .inputMajor
+    ) { columns, bytes, workspace in
+      let region = Region(rows: 0..<form.rows, columns: columns)
+      try workspace.lend(region.count * 4) { weights in
+        try layer.readWeights(region, into: &weights, workspace)
+        try workspace.lend(region.count * 4) { turned in
+          Transpose.words(
+            weights.bytes, rows: form.rows, columns: columns.count, into: &turned)
+          try FloatConversion.fromFloat32(type, turned.bytes, into: &bytes)
+        }
+      }
+      if type == .f16 { try checkRange(bytes.bytes, of: layer, region, workspace) }
+    }
   }
 
   private func write(
@@ -71,7 +91,9 @@ struct DenseParts {
     _ workspace: Workspace
   ) throws {
     try layer.readRounded(rows, as: type, into: &bytes, workspace)
-    if type == .f16 { try checkRange(bytes.bytes, of: layer, rows, workspace) }
+    if type == .f16 {
+      try checkRange(bytes.bytes, of: layer, rows.whole(of: layer), workspace)
+    }
   }
 
   /// A whole matrix, turned where its place is `[inputs, outputs]`, a strip of rows at a time.
@@ -114,13 +136,12 @@ struct DenseParts {
 
   /// F16 ends at 65504: a finite weight beyond it would become infinite.
   private func checkRange(
-    _ bytes: RawSpan, of layer: any PackedLayer, _ rows: Range<Int>, _ workspace: Workspace
+    _ bytes: RawSpan, of layer: any PackedLayer, _ region: Region, _ workspace: Workspace
   ) throws {
     let count = bytes.byteCount / 2
     try workspace.lend(count * 4) { floats in
       try FloatConversion.toFloat32(type, bytes, into: &floats)
       guard FloatStatistics(floats.bytes).infiniteCount > 0 else { return }
-      let region = Region(rows: rows, columns: 0..<layer.form.columns)
       try layer.readWeights(region, into: &floats, workspace)
       let values = FloatStatistics(floats.bytes)
       throw Failure(
@@ -128,5 +149,12 @@ struct DenseParts {
         expected: "at most 65504", found: "\(max(values.maximum, -values.minimum))",
         remedy: "--dtype bf16 or f32")
     }
+  }
+}
+
+extension Range<Int> {
+  /// These rows of a layer.
+  fileprivate func whole(of layer: any PackedLayer) -> Region {
+    Region(rows: self, columns: 0..<layer.form.columns)
   }
 }

@@ -10,6 +10,10 @@ public struct FittedLayer: Sendable {
     case splitGroups(from: Int, to: Int)
     /// Zeros for tensor parallelism behind the outputs, or behind the inputs.
     case padded(outputs: Int, inputs: Int)
+    /// Outputs stand in the order in which another layer's groups are neighbours; no number changes.
+    case reorderedOutputs
+    /// Inputs stand in the order of their groups, as the outputs that make them do; no number changes.
+    case sortedInputs
     /// Scales changed type, each exactly.
     case castScales(String)
     /// Codes and scales as the target's rule of decoding takes them; no weight changes.
@@ -24,6 +28,10 @@ public struct FittedLayer: Sendable {
   public let fitted: any PackedLayer
   public let changes: [Change]
 
+  /// Whether rows and columns moved at most.
+  var isMovedOnly: Bool {
+    changes.allSatisfy { $0 == .reorderedOutputs || $0 == .sortedInputs }
+  }
   public var isRequantized: Bool { changes.contains(.requantized) }
 }
 
@@ -52,6 +60,24 @@ struct LayerFitter {
   func fit(
     _ layer: any PackedLayer, _ workspace: Workspace
   ) throws -> Result<FittedLayer, LayerRefusal> {
+    switch try exactFit(layer, workspace) {
+    case .success(let fitted): return .success(fitted)
+    case .failure(let refusal):
+      guard options.allowsRequantize, refusalOfEmbedding(layer) == nil else {
+        return .failure(refusal)
+      }
+      return try requantize(layer, workspace).map { .success($0) } ?? .failure(refusal)
+    }
+  }
+
+  /// Why the target can't hold a layer without rounding; nil where it can.
+  func refusal(of layer: any PackedLayer, _ workspace: Workspace) throws -> Refusal? {
+    if case .failure(let refusal) = try exactFit(layer, workspace) { refusal.refusal } else { nil }
+  }
+
+  private func exactFit(
+    _ layer: any PackedLayer, _ workspace: Workspace
+  ) throws -> Result<FittedLayer, LayerRefusal> {
     if let refusal = refusalOfEmbedding(layer) { return .failure(refusal) }
     var fitted = layer
     var changes = changes(of: layer)
@@ -77,11 +103,8 @@ struct LayerFitter {
       fitted = recovered
       facts = try LayerFacts(of: fitted, workspace)
     }
-    guard let refusal = refusal(of: facts) else {
-      return .success(FittedLayer(source: layer, fitted: fitted, changes: changes))
-    }
-    guard options.allowsRequantize else { return .failure(refusal) }
-    return try requantize(layer, workspace).map { .success($0) } ?? .failure(refusal)
+    if let refusal = refusal(of: facts) { return .failure(refusal) }
+    return .success(FittedLayer(source: layer, fitted: fitted, changes: changes))
   }
 
   /// Loaders of most layouts take embeddings for dense, whatever lies beside them. What a checkpoint of
@@ -119,8 +142,15 @@ struct LayerFitter {
 
   /// What has been done to a layer before.
   private func changes(of layer: any PackedLayer) -> [FittedLayer.Change] {
-    guard let padded = layer as? PaddedLayer else { return [] }
-    return [.padded(outputs: padded.addedRows, inputs: padded.addedColumns)]
+    switch layer {
+    case let padded as PaddedLayer:
+      changes(of: padded.base) + [
+        .padded(outputs: padded.addedRows, inputs: padded.addedColumns)
+      ]
+    case let reordered as ReorderedRows: changes(of: reordered.base) + [.reorderedOutputs]
+    case let reordered as ReorderedColumns: changes(of: reordered.base) + [.sortedInputs]
+    default: []
+    }
   }
 
   private func refusal(of facts: LayerFacts) -> LayerRefusal? {

@@ -84,7 +84,8 @@ struct LayerComparer {
 
   private func tasks(of pair: Int) -> [Task] {
     let (a, b) = pairs[pair]
-    let bytes = a.order == b.order ? BandSize.matched : BandSize.turned
+    let isMatched = a.order == b.order && !a.isScattered && !b.isScattered
+    let bytes = isMatched ? BandSize.matched : BandSize.turned
     let parameters = QuantizedForm(
       rows: a.form.rows, columns: a.form.groups, grid: a.form.grid, grouping: .columns(size: 1),
       scaleType: a.form.scaleType, offset: a.form.offset)

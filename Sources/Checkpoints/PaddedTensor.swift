@@ -6,6 +6,8 @@ import TensorCore
 struct PaddedTensor: Sendable {
   let source: Tensor
   let shape: [Int]
+  /// The order of the rows that are there; nil where they stay.
+  let order: Permutation?
 
   /// The tensor to write. Throws `cannotRepresent` where it would be too large.
   func part() throws -> EncodedPart {
@@ -21,11 +23,14 @@ struct PaddedTensor: Sendable {
     let known = rows.clamped(to: 0..<source.shape[0])
     if stored == padded {
       var part = bytes.part(0..<known.count * stored)
+      if let order {
+        return try ReorderedTensor(source: source, rows: order).read(known, into: &part)
+      }
       return try source.read(into: &part, at: known.lowerBound * stored)
     }
     for (position, row) in known.enumerated() {
       var part = bytes.part(position * padded..<position * padded + stored)
-      try source.read(into: &part, at: row * stored)
+      try source.read(into: &part, at: (order.map { Int($0.sources[row]) } ?? row) * stored)
     }
   }
 }

@@ -104,7 +104,7 @@ struct Pour {
       switch band.recipe {
       case .copy(let tensor): (tensor.name, band.position, band)
       case .encode(_, let layer): (layer.name, band.position, band)
-      case .pad(let part): (part.info.name, band.position, band)
+      case .pad(let part), .reorder(let part): (part.info.name, band.position, band)
       case .quantize(_, let weight, _): (weight.name, band.position, band)
       }
     }
@@ -169,7 +169,7 @@ struct Pour {
         let start = (rows.lowerBound - band.range.lowerBound) * rowBytes
         try file.write(bytes, at: band.offset + start)
       }
-    case .encode(let part, _), .pad(let part), .quantize(let part, _, _):
+    case .encode(let part, _), .pad(let part), .reorder(let part), .quantize(let part, _, _):
       try workspace.lend(band.byteCount) { bytes in
         try part.make(band.range, &bytes, workspace)
         try file.write(bytes.bytes, at: band.offset)
@@ -220,7 +220,7 @@ struct Pour {
     case .encode(let part, let layer):
       rows = info.shape.dimensions.first ?? 1
       step = Self.step(part, rowBytes: info.byteCount / rows, layer)
-    case .pad(let part), .quantize(let part, _, _):
+    case .pad(let part), .reorder(let part), .quantize(let part, _, _):
       rows = part.rows
       let wanted = BandSize.matched / max(1, info.byteCount / rows)
       step = max(wanted / part.alignment * part.alignment, part.alignment)
@@ -236,9 +236,9 @@ struct Pour {
   }
 
   /// Rows of a band: whole words, a cache full where the layer is read the way it lies, and long
-  /// runs where it is turned.
+  /// runs where it is turned or gathered.
   private static func step(_ part: EncodedPart, rowBytes: Int, _ layer: any PackedLayer) -> Int {
-    let isTurned = part.order.map { $0 != layer.order } ?? false
+    let isTurned = part.order.map { $0 != layer.order || layer.isScattered } ?? false
     let codesPerByte = part.order == nil ? 1 : 8 / min(8, layer.form.grid.bits)
     let isDense = part.info.dtype.isFloat
     let turned = isDense ? BandSize.turnedDense(layer) : BandSize.turned / codesPerByte

@@ -1,4 +1,5 @@
 internal import Codecs
+internal import Kernels
 internal import TensorCore
 
 /// Zeros that give every rank whole groups of an MLP's inside (`Formats/runtimes.md`, PAD-n).
@@ -98,8 +99,8 @@ public struct RankPadding: Sendable {
     }
   }
 
-  /// The padded form of a dense tensor; nil where it stays as it is.
-  func padded(_ tensor: Tensor) -> PaddedTensor? {
+  /// The padded form of a dense tensor, its own rows in the order of `rows`; nil where it stays as it is.
+  func padded(_ tensor: Tensor, rows order: Permutation?) -> PaddedTensor? {
     guard new > old, let dot = tensor.name.lastIndex(of: ".") else { return nil }
     let module = String(tensor.name[..<dot])
     var shape = tensor.shape.dimensions
@@ -111,7 +112,7 @@ public struct RankPadding: Sendable {
     } else {
       return nil
     }
-    return PaddedTensor(source: tensor, shape: shape)
+    return PaddedTensor(source: tensor, shape: shape, order: order)
   }
 
   func rewritten(_ files: [ConfigRewrite.File]) -> [ConfigRewrite.File] {

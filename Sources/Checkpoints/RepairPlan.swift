@@ -41,7 +41,8 @@ public struct RepairPlan: Sendable {
     sideFiles =
       source.isLoneFile
       ? SideFiles(none: folder)
-      : try SideFiles(folder: folder, model: Set(source.files.map(\.name))) { path in
+      : try SideFiles(folder: folder, model: Set(source.files.map(\.name) + source.emptyFiles)) {
+        path in
         path == Manifest.fileName || path.hasSuffix(".safetensors.index.json")
       }
   }

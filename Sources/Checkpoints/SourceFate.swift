@@ -39,8 +39,14 @@ struct Reconciliation {
   /// Output tensors by the dense place of their packed layer: slices of one tensor share it.
   private var encoded: [String: [String]] = [:]
   private var files: [String: String] = [:]
+  /// Modules whose order of inputs has been moved into others.
+  private let sorted: Set<String>
 
-  init(_ source: Checkpoint, _ outputs: [ConversionPlan.Output], _ shards: ShardLayout) {
+  init(
+    _ source: Checkpoint, _ outputs: [ConversionPlan.Output], _ shards: ShardLayout,
+    _ folding: OrderFolding
+  ) {
+    sorted = Set(folding.folds.map(\.linear))
     claims = Dictionary(source.layers.map { ($0.name, $0) }) { first, _ in first }
     for shard in shards.shards {
       for place in shard.layout.placements { files[place.info.name] = shard.name }
@@ -49,12 +55,15 @@ struct Reconciliation {
       let name = output.info.name
       switch output.recipe {
       case .copy(let tensor): copied.insert(tensor.name)
-      case .pad: made[name, default: []].append(name)
+      case .pad, .reorder: made[name, default: []].append(name)
       case .quantize(_, let weight, _): made[weight.name, default: []].append(name)
       case .encode(_, let layer): encoded[place(of: layer), default: []].append(name)
       }
     }
   }
+
+  private static let sortedReason =
+    "inputs stand in the order of their groups, and so do the outputs that make them"
 
   private func place(of layer: any PackedLayer) -> String {
     (claims[layer.name] ?? layer.claim).dense.name
@@ -62,9 +71,9 @@ struct Reconciliation {
 
   /// One entry for each tensor of the source, in its order. Throws `internal` where nothing is known of one.
   func fates(of source: Checkpoint) throws -> [SourceFate] {
-    var parts: [String: (part: String, place: String)] = [:]
+    var parts: [String: (part: String, claim: LayerClaim)] = [:]
     for claim in source.layers {
-      for (part, tensor) in claim.parts { parts[tensor.name] = (part, claim.dense.name) }
+      for (part, tensor) in claim.parts { parts[tensor.name] = (part, claim) }
     }
     return try source.tensors.tensors.map { tensor in
       let name = tensor.name
@@ -74,10 +83,14 @@ struct Reconciliation {
       if let outputs = made[name] {
         return SourceFate(name: name, file: nil, fate: .converted(into: outputs))
       }
-      guard let (part, place) = parts[name], let outputs = encoded[place] else {
+      guard let (part, claim) = parts[name], let outputs = encoded[claim.dense.name] else {
         throw Failure(.internal, at: name, "the plan does not say what becomes of the tensor")
       }
-      let fate = Role(part: part)?.fate(place: place, outputs) ?? .converted(into: outputs)
+      let role = Role(part: part)
+      if role == .order, sorted.contains(claim.module) {
+        return SourceFate(name: name, file: nil, fate: .dropped(reason: Self.sortedReason))
+      }
+      let fate = role?.fate(place: claim.dense.name, outputs) ?? .converted(into: outputs)
       return SourceFate(name: name, file: nil, fate: fate)
     }
   }

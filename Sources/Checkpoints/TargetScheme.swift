@@ -68,8 +68,9 @@ struct TargetScheme {
   }
 
   /// Dense matrices, those outside of the blocks only where the target's config is exact: loaders
-  /// take every linear layer for packed that no rule leaves out.
+  /// take every linear layer for packed that no rule leaves out. None where the tensors alone tell.
   private var denseModules: [Scheme.Override] {
+    guard target.habits.listsPackedModules else { return [] }
     var overrides: [Scheme.Override] = []
     for name in denseMatrices where name.hasSuffix(".weight") {
       let module = String(name.dropLast(".weight".count))
@@ -92,6 +93,7 @@ struct TargetScheme {
   /// The module's name inside its block, `mlp.gate`, where that speaks of no packed layer: AutoAWQ
   /// looks for it in names that begin at the block. Otherwise the whole name.
   private func pattern(forDense module: String) -> ModulePattern {
+    guard target.namesPatterns else { return .exactly(module) }
     let parts = module.split(separator: ".")
     let name = parts.drop { Int($0) == nil }.dropFirst().joined(separator: ".")
     let isAmbiguous = name.isEmpty || facts.contains { $0.name.contains(name) }

@@ -60,12 +60,11 @@ extension AWQGEMV {
         try workspace.lend(rows.count * width * 8) { fields in
           fields.clear()
           for row in 0..<rows.count {
-            for group in region.columns {
-              let zero = offsets.bytes.uint16(at: row * region.columns.count + group)
-              guard zero < 16 else {
-                throw Failure(.internal, at: layer.name, "a zero point left its field unnoticed")
-              }
-              fields.set(UInt8(zero), at: row * width * 8 + group)
+            let groups = region.columns.count
+            let zeros = offsets.bytes.part(row * groups * 2..<(row + 1) * groups * 2)
+            var target = fields.part(row * width * 8..<row * width * 8 + groups)
+            guard Bytes.narrow(zeros, into: &target) < 16 else {
+              throw Failure(.internal, at: layer.name, "a zero point left its field unnoticed")
             }
           }
           BitStream.pack(bits: 4, fields.bytes, into: &words)

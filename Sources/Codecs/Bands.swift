@@ -27,6 +27,6 @@ public enum BandSize {
   /// Bytes of weights that are made at a time from a layer that is read across: a run on disk is 2 kB
   /// at least, and most layers leave room for the weights in the cache.
   public static func turnedDense(_ layer: any PackedLayer) -> Int {
-    layer.interleaved == nil ? 1 << 22 : 1 << 25
+    layer.interleaved == nil && !layer.isScattered ? 1 << 22 : 1 << 25
   }
 }

@@ -161,12 +161,8 @@ extension PackedLayer {
     try workspace.lend(region.count * 2) { zeros in
       try readOffsets(region, order, into: &zeros, workspace)
       try workspace.lend(region.count) { fields in
-        for position in 0..<region.count {
-          let zero = zeros.bytes.uint16(at: position)
-          guard zero < limit else {
-            throw Failure(.internal, at: name, "a zero point left its field unnoticed")
-          }
-          fields.set(UInt8(truncatingIfNeeded: zero), at: position)
+        guard Bytes.narrow(zeros.bytes, into: &fields) < limit else {
+          throw Failure(.internal, at: name, "a zero point left its field unnoticed")
         }
         try body(fields.bytes)
       }

@@ -8,6 +8,7 @@ public struct CompressedTensors: Codec {
   public let name = "compressed-tensors"
   public let configRule = "CT-15"
   public var describesEachLayer: Bool { true }
+  public var keepsOrder: Bool { true }
   public var habits: FileHabits {
     var habits = FileHabits()
     habits.hasOwnConfigFile = false

@@ -57,12 +57,8 @@ extension PackedLayer {
     try workspace.lend(region.count * 2) { zeros in
       try readOffsets(region, .inputMajor, into: &zeros, workspace)
       try workspace.lend(region.count) { fields in
-        for position in 0..<region.count {
-          let field = zeros.bytes.uint16(at: position) &- subtrahend
-          guard field < limit else {
-            throw Failure(.internal, at: name, "a zero point left its field unnoticed")
-          }
-          fields.set(UInt8(truncatingIfNeeded: field), at: position)
+        guard Bytes.narrow(zeros.bytes, subtracting: subtrahend, into: &fields) < limit else {
+          throw Failure(.internal, at: name, "a zero point left its field unnoticed")
         }
         try body(fields.bytes)
       }

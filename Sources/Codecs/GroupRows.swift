@@ -67,7 +67,5 @@ extension MutableRawSpan {
 
 extension MutableRawSpan {
   /// Sets every byte to zero.
-  mutating func clear() {
-    for index in 0..<byteCount { set(UInt8(0), at: index) }
-  }
+  mutating func clear() { Bytes.fill(&self, with: 0) }
 }

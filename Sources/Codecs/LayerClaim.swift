@@ -28,7 +28,7 @@ public struct LayerClaim: Sendable {
   /// nil where the tensors belong to this layer alone.
   public let slice: Slice?
   /// Where the weight goes when it is written dense.
-  public let dense: DensePlace
+  public var dense: DensePlace
   /// Disagreements between the config and the tensors, and broken rules that do not stop reading.
   public let findings: [Finding]
 

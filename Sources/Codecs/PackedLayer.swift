@@ -24,6 +24,9 @@ public protocol PackedLayer: Sendable {
   func readWords(
     _ region: Region, _ order: Order, into words: inout MutableRawSpan, _ workspace: Workspace
   ) throws
+  /// Whether what a region shows lies scattered over what is stored, so that small regions read much more
+  /// than they show.
+  var isScattered: Bool { get }
   /// Words that hold the codes of eight outputs each, where the layout interleaves them.
   var interleaved: InterleavedRows? { get }
   /// Reads scales (region of rows × groups) in their stored type. Throws `io`.
@@ -62,6 +65,8 @@ extension PackedLayer {
   public func remarks(_ workspace: Workspace) throws -> JSONObject { JSONObject() }
 
   public var storesWords: Bool { false }
+
+  public var isScattered: Bool { false }
 
   public var interleaved: InterleavedRows? { nil }
 

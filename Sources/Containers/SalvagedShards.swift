@@ -19,6 +19,8 @@ public struct SalvagedShards: Sendable {
   public let indexName: String?
   /// nil where there is none, or where it can't be read.
   public let index: ShardIndex?
+  /// Files of the folder without a tensor that were not chosen either; sorted.
+  public let emptyFiles: [String]
   /// What was passed over in choosing the files and in their headers.
   public let mends: [Mend]
 
@@ -31,8 +33,23 @@ public struct SalvagedShards: Sendable {
     indexName = choice.indexName
     index = choice.index
     files = try Self.open(choice)
-    mends = choice.mends + files.flatMap(\.header.mends)
+    let folder = choice.folder
+    emptyFiles = try choice.others().filter { Self.isEmpty(folder + "/" + $0) }
+    mends =
+      choice.mends + files.flatMap(\.header.mends)
+      + emptyFiles.map {
+        Mend(
+          at: folder + "/" + $0, "a file without tensors that no index names dropped", rule: "SI-20"
+        )
+      }
     try checkComplete()
+  }
+
+  /// Whether a file holds no byte, or a header of no tensor; reads the header. What can't be read may hold some.
+  private static func isEmpty(_ path: String) -> Bool {
+    guard let file = try? InputFile(path: path) else { return false }
+    guard file.size > 0 else { return true }
+    return (try? SalvagedHeader(reading: file))?.tensors.isEmpty ?? false
   }
 
   private static func open(_ choice: Choice) throws -> [File] {
@@ -101,6 +118,14 @@ private struct Choice {
     }
     try readIndex()
     try chooseFiles()
+  }
+
+  /// Files of tensors beside the chosen ones; none beside a lone file.
+  func others() throws -> [String] {
+    guard !isLoneFile else { return [] }
+    return try FileSystem.names(in: folder).filter {
+      !$0.hasPrefix(".") && $0.hasSuffix(ShardName.suffix) && !names.contains($0)
+    }
   }
 
   /// The index of the usual name, or the only one.

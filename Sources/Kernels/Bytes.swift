@@ -68,6 +68,22 @@ public enum Bytes {
     }
   }
 
+  /// The low byte of each 16-bit element less `subtrahend`, into a target of half the length. Returns
+  /// every bit that is set in a difference, which modulo 65536 tells whether all are below a power of 2.
+  public static func narrow(
+    _ source: RawSpan, subtracting subtrahend: UInt16 = 0, into target: inout MutableRawSpan,
+    on level: Processor.Level = .best
+  ) -> UInt16 {
+    let count = target.byteCount
+    precondition(source.byteCount == count * 2)
+    var seen: UInt16 = 0
+    // SAFETY: both hold `count` elements.
+    unsafe lend(source, &target) {
+      seen = unsafe level.kernels.pointee.narrow($0, $1, count, subtrahend)
+    }
+    return seen
+  }
+
   /// (byte >> `down`) & `mask` for each byte, into a target of the same length: one of the codes
   /// of every byte.
   ///

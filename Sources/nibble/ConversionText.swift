@@ -18,6 +18,7 @@ enum ConversionText {
     if let type = plan.options.restType, !plan.rest.isEmpty {
       table.add("dense", rest(plan.rest.map(\.name), type))
     }
+    if !plan.folding.folds.isEmpty { table.add("folded", folded(plan.folding)) }
     for note in plan.notes { table.add("note", note) }
     let copied = plan.outputs.count { if case .copy = $0.recipe { true } else { false } }
     table.add(
@@ -34,6 +35,13 @@ enum ConversionText {
     let rounding = type == .f32 ? "exact" : "each weight rounded once to \(type)"
     let list = names.map(\.escapedForDisplay).joined(separator: ", ")
     return "\(Words.plural(names.count, "layer")) written dense, \(rounding): \(list)"
+  }
+
+  private static func folded(_ folding: OrderFolding) -> String {
+    let names = folding.folds.map(\.linear.escapedForDisplay)
+    let more = names.count > 3 ? " and \(names.count - 3) more" : ""
+    return "\(Words.plural(names.count, "order")) of inputs moved into the outputs that make them: "
+      + names.prefix(3).joined(separator: ", ") + more
   }
 
   private static func summary(_ made: QuantizedSummary) -> String {
@@ -79,6 +87,7 @@ enum ConversionText {
       lines = ["\(path): \(made), read back: 0 numbers differ from those made. \(carried)"]
     }
     if let left = report.rest, !left.names.isEmpty { lines.append(rest(left.names, left.type)) }
+    if !report.folding.folds.isEmpty { lines.append(folded(report.folding)) }
     if let padding = report.padding { lines.append(padding.summary) }
     for change in report.changes.changes {
       if case .recoveredZeros = change { lines.append(change.description) }

@@ -37,6 +37,16 @@ struct Convert: ParsableCommand {
       "Write layers dense that the target can't hold, such as embeddings.", valueName: "dense"))
   var rest: Rest?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Refuse layers whose inputs are in activation order, also where the order can be moved exactly.",
+      discussion: """
+        By default the order of down_proj's inputs is moved into the outputs of gate_proj and up_proj \
+        (fc2's into fc1) where the target has no g_idx: the same function, with rows in another order, \
+        which nibble diff reports.
+        """))
+  var noFold = false
+
   @Flag(help: "Round layers anew that the target can't hold; the error this adds is reported.")
   var allowRequantize = false
 
@@ -75,6 +85,7 @@ struct Convert: ParsableCommand {
     options.groupSize = groupSize
     options.padForRanks = padForTp
     options.allowsRequantize = allowRequantize
+    options.foldsOrders = !noFold
     options.restType = rest.map { _ in type }
     options.encoding.allowsFloat32Scales = mlxScales == .auto
     return output.options(options)

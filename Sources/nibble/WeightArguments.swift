@@ -39,6 +39,18 @@ struct WeightArguments: ParsableArguments {
   @Option(help: "Search ranges by errors to this power, such as 2.4; 0 takes whole ranges.")
   var mse: Double?
 
+  @Flag(
+    help:
+      "Errors count as their inputs do in that search (an importance matrix); rtn needs text, too.")
+  var weightedRanges = false
+
+  @Flag(help: "Three values, -scale, 0 and scale, in codes of 2 bits.")
+  var ternary = false
+
+  @Option(
+    help: "GPTQ: answer for what layers before have changed of the inputs, by this share (GPTAQ).")
+  var gptaq: Double?
+
   @Option(help: "GPTQ: the part of the diagonal's mean that is added to it.")
   var dampPercent: Double?
 
@@ -124,7 +136,7 @@ struct WeightArguments: ParsableArguments {
   func quantization(_ method: String) throws -> WeightQuantization {
     var made = try WeightQuantization(
       method: method, formats: (format ?? "").split(separator: ",").map(String.init))
-    made.bits = bits ?? made.bits
+    made.bits = bits ?? (ternary ? 2 : made.bits)
     made.groupSize = groupSize ?? made.groupSize
     made.symmetric = sym
     made.actOrder = descAct
@@ -133,6 +145,7 @@ struct WeightArguments: ParsableArguments {
     made.compensatesRanges = compensateRanges
     made.trueSequential = trueSequential ?? made.trueSequential
     made.mse = mse ?? made.mse
+    (made.weightsRanges, made.isTernary, made.asymmetry) = (weightedRanges, ternary, gptaq)
     made.awqRules = awqRules ?? made.awqRules
     made.awqRatio = awqRatio
     made.clips = clip ?? made.clips
@@ -155,6 +168,7 @@ struct WeightArguments: ParsableArguments {
       "--sym": sym != nil, "--desc-act": descAct, "--static-groups": staticGroups,
       "--act-group-aware": actGroupAware != nil, "--true-sequential": trueSequential != nil,
       "--compensate-ranges": compensateRanges, "--mse": mse != nil,
+      "--weighted-ranges": weightedRanges, "--ternary": ternary, "--gptaq": gptaq != nil,
       "--awq-rules": awqRules != nil, "--awq-ratio": awqRatio != nil, "--clip": clip != nil,
       "--clip-tokens": clipTokens != nil,
       "--max-memory": maxMemory != nil, "--damp-percent": dampPercent != nil,
@@ -174,9 +188,9 @@ struct WeightArguments: ParsableArguments {
   ) throws -> WeightPlan {
     let asked = try quantization(method)
     let statistics = try statistics.map { try LayerStatistics(path: $0) }
-    guard asked.method.isCalibrated, statistics == nil else {
+    guard asked.isCalibrated, statistics == nil else {
       if asked.method == .rtn, !calibration.isEmpty {
-        throw ValidationError("rtn takes no --calibration")
+        throw ValidationError("rtn takes no --calibration but for --weighted-ranges")
       }
       return try WeightPlan(
         model, asked, options, statistics: statistics, savingStatistics: saveStatistics)

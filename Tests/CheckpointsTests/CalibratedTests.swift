@@ -184,11 +184,58 @@ import Testing
     }
   }
 
+  /// Three values around the zero point of all symmetric layers of 2 bits, whatever the layout.
+  @Test(arguments: ["rtn", "gptq"]) func ternaryCodesFitEveryLayoutOfTwoBits(method: String) throws
+  {
+    let formats = ["gptq", "gptq_v2", "compressed-tensors", "mlx"]
+    var quantization = try WeightQuantization(method: method, formats: formats)
+    (quantization.bits, quantization.groupSize, quantization.isTernary) = (2, 32, true)
+    var options = ConversionOptions(target: .asIs)
+    options.sync = false
+    _ = try WeightPlan(
+      Checkpoint(opening: source), quantization, options,
+      calibration: method == "gptq" ? Self.calibration() : nil
+    ).run(to: folder.path("out"))
+    let first = try Checkpoint(opening: folder.path("out/gptq"))
+    for format in formats {
+      let other = try Checkpoint(opening: folder.path("out/\(format)"))
+      #expect(other.findings.isEmpty, "\(other.findings.map(\.failure))")
+      #expect(try CheckpointComparison(first, other).isEqual, "\(format)")
+    }
+    let matrix = try QuantizedMatrix(first.open(first.layers[0]))
+    #expect(Set(matrix.codes) == [1, 2, 3] && Set(matrix.zeros) == [2])
+  }
+
+  /// Ranges that count errors by the inputs need calibration even without error feedback.
+  @Test func weightedRangesAreCalibrated() throws {
+    let report = try Self.plan(source, ["gptq_v2"], method: "rtn") {
+      ($0.weightsRanges, $0.mse, $0.bits) = (true, 2.4, 3)
+    }.run(to: folder.path("weighted"))
+    #expect(report.layers.allSatisfy { $0.method == "rtn" && $0.report.fallback == nil })
+    _ = try Self.plan(source, ["gptq_v2"]) {
+      ($0.weightsRanges, $0.mse, $0.bits) = (true, 2.4, 3)
+    }.run(to: folder.path("fed"))
+    let weighted = try Checkpoint(opening: folder.path("weighted"))
+    var plain = try WeightQuantization(method: "rtn", formats: ["gptq_v2"])
+    (plain.mse, plain.bits, plain.groupSize) = (2.4, 3, 32)
+    var options = ConversionOptions(target: .asIs)
+    options.sync = false
+    _ = try WeightPlan(Checkpoint(opening: source), plain, options).run(to: folder.path("plain"))
+    #expect(
+      try !CheckpointComparison(weighted, Checkpoint(opening: folder.path("plain"))).isEqual)
+  }
+
   /// AWQ's folds are in the norms and the weights alike, whatever the layout and the number of threads.
   @Test(arguments: ["awq", "awq+gptq"]) func foldsAreWritten(method: String) throws {
     let formats = ["gptq_v2", "mlx"]
-    let report = try Self.plan(source, formats, method: method, threads: 1)
-      .run(to: folder.path("one"))
+    let plan = try Self.plan(source, formats, method: method, threads: 1)
+    let report = try plan.run(to: folder.path("one"))
+    for (forecast, output) in zip(plan.forecasts, report.outputs) {
+      for (planned, done) in zip(forecast.fates, output.fates) {
+        let mayBeFolded = planned.fate == .converted(into: [planned.name])
+        #expect(planned == done || mayBeFolded && done.fate == .copied, "\(planned.name)")
+      }
+    }
     _ = try Self.plan(source, formats, method: method, threads: 3).run(to: folder.path("three"))
     #expect(try files("one") == files("three"))
     #expect(report.layers.allSatisfy { $0.method == (method == "awq" ? "awq" : "gptq") })

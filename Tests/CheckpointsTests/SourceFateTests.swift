@@ -6,7 +6,10 @@ import Testing
 /// Every tensor of a source is copied, converted or dropped for a reason, and nothing comes from nowhere.
 @Suite struct SourceFateTests {
   private func expectWhole(_ path: String, _ options: ConversionOptions) throws {
-    let plan = try ConversionPlan(Checkpoint(opening: path), options)
+    try Self.expectWhole(ConversionPlan(Checkpoint(opening: path), options))
+  }
+
+  static func expectWhole(_ plan: ConversionPlan) {
     #expect(plan.fates.map(\.name) == plan.source.tensors.tensors.map(\.name))
     var reached: Set<String> = []
     for fate in plan.fates {
@@ -20,7 +23,9 @@ import Testing
       case .dropped(let reason): #expect(!reason.isEmpty, "\(fate.name)")
       }
     }
-    #expect(reached == Set(plan.outputs.map(\.info.name)), "\(path) to \(options.target.name)")
+    #expect(
+      reached == Set(plan.outputs.map(\.info.name)),
+      "\(plan.source.path) to \(plan.options.target.name)")
   }
 
   @Test(arguments: ["gptq", "gptq_v2", "compressed-tensors", "dense"])

@@ -69,7 +69,9 @@ import Testing
   /// The list names the tensors of the dense source, not those of the blocks in between.
   @Test func everySourceTensorIsAccountedFor() throws {
     let formats = ["gptq", "compressed-tensors", "mlx"]
-    let report = try plan("rtn", formats).run(to: folder.path("out"))
+    let plan = try plan("rtn", formats)
+    let report = try plan.run(to: folder.path("out"))
+    #expect(plan.forecasts.map(\.fates) == report.outputs.map(\.fates))
     let names = try Checkpoint(opening: source).tensors.tensors.map(\.name)
     for (format, output) in zip(formats, report.outputs) {
       #expect(output.fates.map(\.name) == names)
@@ -162,6 +164,8 @@ import Testing
   @Test func contradictionsAreRefused() throws {
     let wrong: [(inout WeightQuantization) throws -> Void] = [
       { $0.bits = 9 }, { $0.groupSize = 12 }, { $0.groupSize = 0 }, { $0.actOrder = true },
+      { $0.isTernary = true }, { ($0.isTernary, $0.bits, $0.symmetric) = (true, 2, false) },
+      { ($0.weightsRanges, $0.mse) = (true, 0) }, { $0.asymmetry = 0.25 },
       { $0.mse = 0.5 }, { $0.dampPercent = 0 }, { $0.scaleType = .f64 },
       { $0.overrides = [try ModuleOverride(parsing: "nothing:bits=8")] },
       { $0.skipped = [try NamePattern("nothing", at: "--skip")] },

@@ -98,6 +98,39 @@ struct BytesTests {
     }
   }
 
+  @Test("low bytes of 16-bit numbers, and the bits seen", arguments: Processor.levels.map(\.name))
+  func narrow(level: String) throws {
+    let level = try Processor.level(named: level)
+    var random = SplitMix64(seed: 0x56)
+    for count in sizes {
+      for fill in Fill.allCases {
+        for subtrahend in [0, 1, 0x1FF] as [UInt16] {
+          let bytes = fill.bytes(count * 2, from: &random)
+          let numbers = (0..<count).map { UInt16(bytes[2 * $0]) | UInt16(bytes[2 * $0 + 1]) << 8 }
+          let expected = Reference.narrow(numbers, subtracting: subtrahend)
+          let found = fenced(bytes, count: count) { bytes, target in
+            let seen = Bytes.narrow(
+              bytes, subtracting: subtrahend, into: &target, on: level)
+            #expect(seen == expected.seen, "\(count), \(fill), \(random)")
+          }
+          #expect(found == expected.bytes, "\(count), \(fill), \(random)")
+        }
+      }
+    }
+  }
+
+  @Test("one bit too many is seen wherever it is", arguments: Processor.levels.map(\.name))
+  func oneBitTooMany(level: String) throws {
+    let level = try Processor.level(named: level)
+    for index in 0..<100 {
+      var numbers = [UInt8](repeating: 0, count: 200)
+      numbers[2 * index] = 0x10
+      _ = fenced(numbers, count: 100) { numbers, target in
+        #expect(Bytes.narrow(numbers, into: &target, on: level) == 0x10)
+      }
+    }
+  }
+
   @Test("one code of every byte", arguments: Processor.levels.map(\.name))
   func extract(level: String) throws {
     let level = try Processor.level(named: level)

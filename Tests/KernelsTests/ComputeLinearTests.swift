@@ -62,7 +62,10 @@ struct ComputeLinearTests {
 
   @Test(
     "rules of activations",
-    arguments: [ActivationRule.dynamicInt8, .dynamicFP8, .llmInt8(threshold: 6)])
+    arguments: [
+      ActivationRule.dynamicInt8, .dynamicFP8(), .dynamicFP8(group: 16, powersOfTwo: true),
+      .llmInt8(threshold: 6),
+    ])
   func rules(rule: ActivationRule) throws {
     var random = SplitMix64(seed: 10)
     let source = DrawnSource(rows: 24, columns: 64, bits: 8, group: 64, from: &random)

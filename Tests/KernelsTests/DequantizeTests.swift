@@ -64,6 +64,30 @@ struct DequantizeTests {
     }
   }
 
+  @Test("every code, scales of 16 bits and ties to even", arguments: Processor.levels.map(\.name))
+  func exactProducts(level: String) throws {
+    let level = try Processor.level(named: level)
+    let codes = (0..<1024).map { UInt8(truncatingIfNeeded: $0) }
+    for step in 0..<20 {
+      // 11 bits of F16, 14 and 15 bits, and a negative one.
+      let odd = UInt32(step * 37 % 1024)
+      let patterns = [odd << 13, odd << 10, odd << 9 | 1 << 9, odd << 13 | 1 << 31]
+      for zero in [0, 1, 128, 255, 256, 257, 7.5] as [Float] {
+        let scales = patterns.map { Float(bitPattern: 0x3C00_0000 ^ $0) }
+        let zeros = [Float](repeating: zero, count: scales.count)
+        let found = fenced(codes, count: codes.count * 2) { codes, halves in
+          Dequantize.affineRunBF16(
+            codes, group: 256, scales: scales.rawSpan, zeros: zeros.rawSpan, into: &halves,
+            on: level)
+        }
+        let exact = Reference.affineRun(codes, group: 256, scales: scales, zeros: zeros)
+        #expect(
+          mismatch(brains(try #require(found)), exact.map(rounded), by: .sameBits) == nil,
+          "\(scales), \(zero)")
+      }
+    }
+  }
+
   @Test("a scale and a zero for each column", arguments: Processor.levels.map(\.name))
   func affineRows(level: String) throws {
     let level = try Processor.level(named: level)

@@ -39,10 +39,12 @@ struct QuadraticFormTests {
     return sum
   }
 
-  @Test func halvesMakeWholes() {
+  @Test(arguments: [(SquareMatrix.Precision.single, 1e-5), (.double, 1e-13)])
+  func halvesMakeWholes(precision: SquareMatrix.Precision, tolerance: Double) {
+    let gram = gram.converted(to: precision, threads: 1)
     for (row, ours) in gram.quadraticForms(of: errors.rawSpan).enumerated() {
       let theirs = form(errors, row)
-      #expect(abs(ours - theirs) < 1e-5 * theirs)
+      #expect(abs(ours - theirs) < tolerance * theirs)
     }
   }
 

@@ -47,6 +47,56 @@ private func trace(_ errors: [Double], _ hessian: [Double], columns: Int) -> Dou
   return sum
 }
 
+/// A square matrix in f64.
+private struct Square {
+  let count: Int
+  private var values: [Double]
+
+  init(_ count: Int) {
+    self.count = count
+    values = [Double](repeating: 0, count: count * count)
+  }
+
+  subscript(row: Int, column: Int) -> Double {
+    get { values[row * count + column] }
+    set { values[row * count + column] = newValue }
+  }
+
+  private func map(_ body: (Int, Int) -> Double) -> Square {
+    var result = self
+    for i in 0..<count { for j in 0..<count { result[i, j] = body(i, j) } }
+    return result
+  }
+
+  var transposed: Square { map { self[$1, $0] } }
+  /// Zeros on and below the diagonal.
+  var strictUpper: Square { map { $1 > $0 ? self[$0, $1] : 0 } }
+
+  static func * (left: Square, right: Square) -> Square {
+    left.map { i, j in (0..<left.count).reduce(0) { $0 + left[i, $1] * right[$1, j] } }
+  }
+
+  /// U, upper, with self⁻¹ = Uᵀ·U: the inverse of R, upper, with self = R·Rᵀ, column by column.
+  var inverseFactor: Square {
+    var root = map { _, _ in 0 }
+    for j in (0..<count).reversed() {
+      for i in (0...j).reversed() {
+        let sum = (j + 1..<count).reduce(self[i, j]) { $0 - root[i, $1] * root[j, $1] }
+        root[i, j] = i == j ? sum.squareRoot() : sum / root[j, j]
+      }
+    }
+    var inverse = map { _, _ in 0 }
+    for j in 0..<count {
+      inverse[j, j] = 1 / root[j, j]
+      for i in (0..<j).reversed() {
+        let sum = (i + 1...j).reduce(0) { $0 + root[i, $1] * inverse[$1, j] }
+        inverse[i, j] = -sum / root[i, i]
+      }
+    }
+    return inverse
+  }
+}
+
 @Suite("GPTQ")
 struct GPTQuantizerTests {
   private func settings(
@@ -241,6 +291,64 @@ struct GPTQuantizerTests {
     still.add(layer.inputs, original: layer.inputs)
     let same = try settings.quantize(layer.weight, still.finish(), name: "layer")
     #expect(same.matrix == plain.matrix)
+  }
+
+  @Test("GPTAQ's loop in f64")
+  func asymmetryByTheFormula() throws {
+    let (rows, columns) = (6, 20)
+    let layer = Layer(rows: rows, columns: columns, tokens: 120, seed: 3)
+    var random = SplitMix64(seed: 4)
+    let original = layer.inputs.map { $0 * 1.1 + Float.random(in: -0.3...0.3, using: &random) }
+    let sum = HessianSum(columns: columns, precision: .double, hasDrift: true, name: "layer")
+    sum.add(layer.inputs, original: original)
+    let hessian = try sum.finish()
+    var settings = settings(.bits(3), nil)
+    (settings.asymmetry, settings.factorPrecision) = (0.25, .double)
+    let result = try settings.quantize(layer.weight, hessian, name: "layer")
+    var moments = Square(columns)
+    var drift = Square(columns)
+    for token in 0..<120 {
+      for i in 0..<columns {
+        for j in 0..<columns {
+          let x = Double(layer.inputs[token * columns + j])
+          let y = Double(layer.inputs[token * columns + i])
+          moments[i, j] += y * x / 60
+          drift[i, j] += (Double(original[token * columns + i]) - y) * x / 60
+        }
+      }
+    }
+    let mean = (0..<columns).reduce(0) { $0 + moments[$1, $1] } / Double(columns)
+    for i in 0..<columns { moments[i, i] += 0.05 * mean }
+    let factor = moments.inverseFactor
+    let moved = (drift * factor.transposed).strictUpper * factor
+    for row in 0..<rows {
+      var weights = layer.weight.values[row * columns..<(row + 1) * columns].map(Double.init)
+      let scale = result.matrix.scales[row]
+      for i in 0..<columns {
+        let code = Reference.code(Float(weights[i]), scale, 4, top: 7)
+        #expect(UInt8(code) == result.matrix.codes[row * columns + i], "\(row), \(i)")
+        let error = (weights[i] - Double(scale) * Double(code - 4)) / factor[i, i]
+        let value = weights[i]
+        for j in i + 1..<columns {
+          weights[j] += 0.25 * value * moved[i, j] - error * factor[i, j]
+        }
+      }
+    }
+  }
+
+  @Test("weighted ranges are those of rounding to nearest")
+  func weightedRanges() throws {
+    let layer = Layer(rows: 5, columns: 30)
+    let hessian = try layer.hessian()
+    var settings = settings(.bits(2), nil)
+    settings.grid.search = RangeSearch(isWeighted: true)
+    let fed = try settings.quantize(layer.weight, hessian, name: "layer")
+    let rounded = try RTN(settings.grid).quantize(
+      layer.weight, importance: hessian.importance, name: "layer")
+    #expect(fed.matrix.scales == rounded.matrix.scales)
+    settings.grid.search = RangeSearch()
+    let plain = try settings.quantize(layer.weight, hessian, name: "layer")
+    #expect(fed.matrix.scales != plain.matrix.scales)
   }
 
   @Test(arguments: GPTQuantizer.Order.allCases)

@@ -229,6 +229,9 @@ typedef struct ck_kernels {
   void (*shift)(const void *source, void *target, size_t count, uint8_t addend, uint8_t mask);
   // (byte + addend) & mask as 16 bits [count].
   void (*widen)(const void *source, void *target, size_t count, uint16_t addend, uint16_t mask);
+  // The low bytes of 16-bit elements less `subtrahend` [count]; returns every bit that is set in a
+  // difference.
+  uint16_t (*narrow)(const void *source, void *target, size_t count, uint16_t subtrahend);
   // (byte >> down) & mask, down in 0...7.
   void (*extract)(const void *source, void *target, size_t count, unsigned down, uint8_t mask);
   void (*extremes)(const void *bytes, size_t count, uint8_t *minimum, uint8_t *maximum);

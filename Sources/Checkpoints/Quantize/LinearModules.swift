@@ -20,10 +20,6 @@ struct LinearModules {
     "granite", "cohere", "cohere2", "glm", "glm4", "smollm3", "exaone4", "nemotron", "gpt_bigcode",
     "gpt_neo", "helium", "seed_oss", "arcee", "ernie4_5", "hunyuan_v1_dense",
   ]
-  /// Their linear layers keep weights as [inputs, outputs].
-  private static let transposedTypes: Set<String> = [
-    "gpt2", "openai-gpt", "imagegpt", "decision_transformer",
-  ]
   /// Linear layers of a class of their own, which the peer passes over.
   private static let ownClassTypes: Set<String> = ["falcon", "falcon_mamba", "mamba", "jamba"]
   /// Whether a module of that path is an embedding, by the last part of its name.
@@ -85,7 +81,7 @@ struct LinearModules {
   /// Throws `unsupported` where weights are `[inputs, outputs]`.
   static func checkOrientation(_ source: Checkpoint) throws {
     let type = source.config.model?.object["model_type"]?.string
-    if let type, transposedTypes.contains(type) {
+    if let type, Conv1D.modelTypes.contains(type) {
       throw Failure(
         .unsupported, at: source.path, "its linear layers are stored as [inputs, outputs]",
         expected: "weights of [outputs, inputs]", found: "model_type \(type)", rule: "BNB-52")

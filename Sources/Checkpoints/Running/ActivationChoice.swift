@@ -26,32 +26,37 @@ struct ActivationRules {
     for claim in checkpoint.layers {
       let settings = rules?.settings(for: claim.name)
       let rule = choice == .int8 ? .int8(group: nil) : try rule(claim, settings)
-      found[Self.module(of: claim)] = rule
+      found[claim.module] = rule
     }
     return found
   }
 
-  /// What models call a layer: the dense tensor without `.weight`, with the index of a slice.
-  private static func module(of claim: LayerClaim) -> String {
-    let name = claim.dense.name
-    let module = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
-    return claim.slice.map { "\(module)[\($0.index)]" } ?? module
-  }
-
   private func rule(_ claim: LayerClaim, _ settings: Scheme.Settings?) throws -> ActivationRule {
     if claim.layout == BitsAndBytesInt8.layout { return .llmInt8(threshold: threshold) }
-    guard let inputs = settings?.dialect["input_activations"]?.object else { return .float }
-    let bits = inputs["num_bits"]?.int
-    let isDynamic = inputs["dynamic"]?.bool == true && inputs["strategy"]?.string == "token"
-    let isSymmetric = inputs["symmetric"]?.bool ?? true
-    switch inputs["type"]?.string {
-    case "int"? where bits == 8 && isDynamic && isSymmetric: return .dynamicInt8
-    case "float"? where bits == 8 && isDynamic: return .dynamicFP8
-    default:
+    guard let inputs = settings?.dialect["input_activations"]?.object else {
+      return try FloatActivations(checkpoint.config).rule(of: claim)
+    }
+    guard let rule = Self.rule(inputs) else {
       throw Failure(
         .unsupported, at: claim.name, "the config's rule for activations is not computed here",
-        expected: "int8 or float8, dynamic, a symmetric scale for each token",
+        expected: "8 bits, dynamic, a symmetric scale for each token; of floats also for groups",
         found: JSON.object(inputs).text(), remedy: "--activations float")
+    }
+    return rule
+  }
+
+  /// compressed-tensors' `input_activations`; nil where they are not computed here.
+  private static func rule(_ inputs: JSONObject) -> ActivationRule? {
+    guard inputs["num_bits"]?.int == 8, inputs["dynamic"]?.bool == true,
+      inputs["symmetric"]?.bool ?? true
+    else { return nil }
+    switch (inputs["type"]?.string ?? "int", inputs["strategy"]?.string) {
+    case ("int", "token"): return .dynamicInt8
+    case ("float", "token"): return .dynamicFP8()
+    case ("float", "group"):
+      let size = inputs["group_size"]?.int ?? 0
+      return size > 0 ? .dynamicFP8(group: size) : nil
+    default: return nil
     }
   }
 

@@ -12,6 +12,7 @@ extension LayerAdapter {
   public var claim: LayerClaim { base.claim }
   public var order: Order { base.order }
   public var storesWords: Bool { base.storesWords }
+  public var isScattered: Bool { base.isScattered }
 
   public func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace

@@ -6,7 +6,7 @@ internal import TensorCore
 /// New columns come in whole groups of their own: scale 1, zero point in the middle, and the code
 /// that stands for 0. Nothing that was stored changes.
 public struct PaddedLayer: PackedLayer {
-  private let base: any PackedLayer
+  public let base: any PackedLayer
   public let form: QuantizedForm
   private let code: UInt32
   private let scale: UInt32
@@ -64,6 +64,7 @@ public struct PaddedLayer: PackedLayer {
 
   public var claim: LayerClaim { base.claim }
   public var order: Order { base.order }
+  public var isScattered: Bool { base.isScattered }
   /// Outputs and inputs that were added.
   public var addedRows: Int { form.rows - base.form.rows }
   public var addedColumns: Int { form.columns - base.form.columns }

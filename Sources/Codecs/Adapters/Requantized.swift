@@ -27,6 +27,7 @@ public struct Requantized: PackedLayer {
 
   public var claim: LayerClaim { base.claim }
   public var order: Order { base.order }
+  public var isScattered: Bool { base.isScattered }
 
   public func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace

@@ -9,7 +9,8 @@ extension ActivationRule {
     case .float: input
     case .int8(let group): byRuns(input, columns: columns, group: group ?? columns, Self.to127)
     case .dynamicInt8: byRuns(input, columns: columns, group: columns, Self.toInt8)
-    case .dynamicFP8: byRuns(input, columns: columns, group: columns, Self.toE4M3)
+    case .dynamicFP8(let group, let powersOfTwo):
+      byRuns(input, columns: columns, group: group ?? columns) { Self.toE4M3(&$0, powersOfTwo) }
     case .llmInt8(let threshold): Self.mixed(input, columns: columns, threshold)
     }
   }
@@ -51,10 +52,12 @@ extension ActivationRule {
     }
   }
 
-  /// compressed-tensors' E4M3: the scale is absmax/448, codes are x/scale, rounded to nearest, ties to even.
-  private static func toE4M3(_ run: inout ArraySlice<Float>) {
+  /// E4M3: the scale is absmax/448, or the next power of two; codes are x/scale, rounded to nearest, ties to
+  /// even.
+  private static func toE4M3(_ run: inout ArraySlice<Float>, _ powersOfTwo: Bool) {
     let largest = absmax(run)
-    let scale = largest == 0 ? Float.ulpOfOne : largest / 448
+    var scale = largest == 0 ? Float.ulpOfOne : largest / 448
+    if powersOfTwo, scale.isFinite, scale.significand > 1 { scale = scale.binade * 2 }
     for index in run.indices {
       run[index] = nearestE4M3(min(max(run[index] / scale, -448), 448)) * scale
     }

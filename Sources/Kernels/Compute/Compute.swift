@@ -92,8 +92,9 @@ public enum ActivationRule: Sendable, Equatable {
   case llmInt8(threshold: Float)
   /// compressed-tensors W8A8: one symmetric int8 scale for each token, found as it runs.
   case dynamicInt8
-  /// compressed-tensors FP8-dynamic: one E4M3 scale for each token.
-  case dynamicFP8
+  /// E4M3 codes with a scale for each run of `group` inputs of a token, found as it runs; nil: one for the whole
+  /// token. `powersOfTwo` rounds scales up to such.
+  case dynamicFP8(group: Int? = nil, powersOfTwo: Bool = false)
 }
 
 /// A normalization over the last axis.

@@ -19,6 +19,16 @@ extension Reference {
     bytes.map { (UInt16($0) &+ addend) & mask }
   }
 
+  /// The low byte of each number less `subtrahend` modulo 65536, and every bit of a difference.
+  public static func narrow(
+    _ numbers: [UInt16], subtracting subtrahend: UInt16
+  ) -> (bytes: [UInt8], seen: UInt16) {
+    let differences = numbers.map { $0 &- subtrahend }
+    return (
+      differences.map { UInt8(truncatingIfNeeded: $0) }, differences.reduce(0) { $0 | $1 }
+    )
+  }
+
   /// (byte >> `down`) & `mask`.
   public static func extract(_ bytes: [UInt8], down: Int, mask: UInt8) -> [UInt8] {
     bytes.map { $0 >> UInt8(down) & mask }

@@ -1,6 +1,6 @@
 internal import TensorCore
 
-/// Xᵀ·X of each group of input channels by itself, f32 `[groups][size][size]`: all that a loss over the
+/// Xᵀ·X of each group of input channels by itself, f64 `[groups][size][size]`: all that a loss over the
 /// outputs of one group needs of the inputs, however many tokens there are.
 @safe
 public final class GroupGrams: @unchecked Sendable {
@@ -8,6 +8,8 @@ public final class GroupGrams: @unchecked Sendable {
   /// Channels of a group; the last may be shorter, and fills the corner of its square.
   public let size: Int
   public private(set) var tokens = 0
+  /// Tokens that are widened to f64 together.
+  private static let chunk = 256
   private let squares: [SquareMatrix]
 
   public var groups: Int { squares.count }
@@ -15,7 +17,7 @@ public final class GroupGrams: @unchecked Sendable {
   public init(columns: Int, size: Int) {
     (self.columns, self.size) = (columns, size)
     squares = (0..<columns.dividedRoundingUp(by: size)).map {
-      SquareMatrix(count: min(size, columns - $0 * size))
+      SquareMatrix(count: min(size, columns - $0 * size), precision: .double)
     }
   }
 
@@ -23,15 +25,20 @@ public final class GroupGrams: @unchecked Sendable {
   public func add(_ inputs: RawSpan, threads: Int = Processor.cores) {
     let count = inputs.byteCount / 4 / columns
     precondition(inputs.byteCount == count * columns * 4)
-    // SAFETY: each task reads the inputs and writes a square of its own.
-    unsafe lend(inputs) { address, _ in
-      let all = unsafe BLASBlock(
-        address: UnsafeMutableRawPointer(mutating: address), rows: count, columns: columns,
-        stride: columns, precision: .single)
-      parallelFor(groups, threads: threads) { group in
-        let range = range(group)
-        let square = squares[group]
-        square.block(0..<range.count, 0..<range.count).addGram(all.columns(range))
+    parallelFor(groups, threads: threads) { group in
+      let range = range(group)
+      for start in stride(from: 0, to: count, by: Self.chunk) {
+        let rows = start..<min(start + Self.chunk, count)
+        var part = AlignedBytes(count: rows.count * range.count * 8)
+        var target = part.mutableBytes
+        for (index, row) in rows.enumerated() {
+          for (place, column) in range.enumerated() {
+            target.storeBytes(
+              of: Double(inputs.float32(at: row * columns + column)),
+              toByteOffset: (index * range.count + place) * 8, as: Double.self)
+          }
+        }
+        squares[group].addGram(part.bytes, tokens: rows.count, threads: 1)
       }
     }
     tokens += count
@@ -46,27 +53,10 @@ public final class GroupGrams: @unchecked Sendable {
     }
   }
 
-  /// Σ over tokens of (d·x)² for rows d f32 `[rows][channels of the group]`: one number for each row.
-  public func losses(_ group: Int, _ rows: [Float]) -> [Float] {
-    let width = range(group).count
-    let count = rows.count / width
-    precondition(rows.count == count * width)
-    var products = AlignedBytes(count: rows.count * 4)
-    products.withMutableBytes(count: products.count) { products in
-      squares[group].withBytes {
-        BLAS.multiplyTransposed(
-          rows.rawSpan, rows: count, $0, columns: width, depth: width, into: &products)
-      }
-    }
-    let bytes = products.bytes
-    let source = rows.rawSpan
-    return (0..<count).map { row in
-      var sum: Float = 0
-      for index in row * width..<(row + 1) * width {
-        sum += bytes.float32(at: index) * source.float32(at: index)
-      }
-      return sum
-    }
+  /// Σ over tokens of (d·x)² for rows d f32 `[rows][channels of the group]`, in f64: one number for each row.
+  public func losses(_ group: Int, _ rows: [Float]) -> [Double] {
+    precondition(rows.count % range(group).count == 0)
+    return squares[group].quadraticForms(of: rows.rawSpan)
   }
 
   public func range(_ group: Int) -> Range<Int> {

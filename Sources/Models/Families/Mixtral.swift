@@ -4,7 +4,7 @@ extension Architecture {
   /// | role | tensors under `model.layers.N.block_sparse_moe.` |
   /// |---|---|
   /// | router | `gate` |
-  /// | experts | `experts.E.{w1,w3,w2}`: gate, up, down; newer: `mlp.experts.{gate_up,down}_proj` of all |
+  /// | experts | `experts.E.{w1,w3,w2}`: gate, up, down; newer: `mlp.experts.{gate_up,down}_proj` of all; mlx-lm: `switch_mlp` as Qwen's |
   /// | folds | norm → all w1 and w3, and the router; w3 → w2 of each expert |
   static let mixtral = Architecture(["MixtralForCausalLM"], modelTypes: ["mixtral"]) { source in
     let config = source.config

@@ -6,7 +6,7 @@ extension Architecture {
   /// | role | tensors under `model.layers.N.mlp.` |
   /// |---|---|
   /// | router | `gate` |
-  /// | experts | `experts.E.{gate,up,down}_proj`, or all in `experts.gate_up_proj`, `experts.down_proj` |
+  /// | experts | `experts.E.{gate,up,down}_proj`, or all in `experts.gate_up_proj`, `experts.down_proj`; mlx-lm: `switch_mlp.{gate,up,down}_proj` of all |
   /// | shared | `shared_expert.{gate,up,down}_proj`, its share `shared_expert_gate` |
   /// | folds | norm → all gates and ups, router and share; up → down of each expert |
   static let qwen2MoE = Architecture(
@@ -78,15 +78,36 @@ extension GatedDecoder {
         found: "\(chosen) of \(count)")
     }
     let all = name + ".experts"
-    let isFused = source.names.contains(all + ".gate_up_proj")
+    let stacked = name + ".switch_mlp"
     let experts = (0..<count).map { index in
-      isFused
-        ? fusedExpert(all, .init(index: index, count: count), width: width)
-        : feedForward("\(all).\(index)", width: width, gate: gate, up: up, down: down)
+      let slice = LinearPlan.Slice(index: index, count: count)
+      return if source.names.contains(all + ".gate_up_proj") {
+        fusedExpert(all, slice, width: width)
+      } else if source.names.contains(stacked + ".gate_proj.weight") {
+        stackedExpert(stacked, slice, width: width)
+      } else {
+        feedForward("\(all).\(index)", width: width, gate: gate, up: up, down: down)
+      }
     }
     return ExpertsPlan(
       name: name, router: LinearPlan(name + ".gate", rows: count, columns: hiddenSize),
       experts: experts, chosen: chosen, normalizesShares: normalizesShares)
+  }
+
+  /// An expert in tensors of all as mlx-lm has them: gate_proj and up_proj `[experts][width][hidden]`, down_proj
+  /// `[experts][hidden][width]`.
+  private func stackedExpert(
+    _ name: String, _ slice: LinearPlan.Slice, width: Int
+  ) -> GatedPlan {
+    func linear(_ part: String, rows: Int, columns: Int) -> LinearPlan {
+      LinearPlan(tensor: "\(name).\(part).weight", slice: slice, rows: rows, columns: columns)
+    }
+    return GatedPlan(
+      name: "\(name)[\(slice.index)]",
+      projections: .separate(
+        gate: linear("gate_proj", rows: width, columns: hiddenSize),
+        up: linear("up_proj", rows: width, columns: hiddenSize)),
+      down: linear("down_proj", rows: hiddenSize, columns: width), activation: activation)
   }
 
   /// An expert in tensors of all: gate_up_proj `[experts][2 · width][hidden]`, down_proj

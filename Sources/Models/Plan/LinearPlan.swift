@@ -26,7 +26,8 @@ public struct LinearPlan: Sendable, Equatable {
 
   /// Matrix `index` of the tensor named `tensor`.
   init(tensor: String, slice: Slice, rows: Int, columns: Int) {
-    name = "\(tensor)[\(slice.index)]"
+    let module = tensor.hasSuffix(".weight") ? String(tensor.dropLast(".weight".count)) : tensor
+    name = "\(module)[\(slice.index)]"
     self.rows = rows
     self.columns = columns
     self.slice = slice

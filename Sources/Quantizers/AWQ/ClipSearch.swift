@@ -102,7 +102,7 @@ public struct ClipSearch: Sendable, Equatable {
       let group = ClippedGroup(
         weight, rows: 0..<weight.rows, columns: grams.range(index), grid, on: level)
       var best = group.most
-      var least = [Float](repeating: .infinity, count: weight.rows)
+      var least = [Double](repeating: .infinity, count: weight.rows)
       for share in shares(.autoawq) {
         for (row, loss) in grams.losses(index, group.errors(within: share)).enumerated()
         where loss < least[row] {

@@ -121,7 +121,8 @@ public struct GPTQuantizer: Sendable, Equatable {
     (report.damp, report.diagonalFloor) = (hessian.damp, hessian.floor)
     (report.deadColumns, report.tokens) = (hessian.dead.count, hessian.tokens)
     report.seconds = seconds
-    return QuantizedLayer(matrix: try rows.matrix(form, name: name), report: report)
+    return QuantizedLayer(
+      matrix: try rows.matrix(form, lift: grid.lift, name: name), report: report)
   }
 
   private func fallback(

@@ -49,7 +49,10 @@ struct QuantizedRows {
   }
 
   /// The matrix, scales rounded to their stored type. Throws `cannotRepresent` where one is too large.
-  func matrix(_ form: QuantizedForm, name: String) throws(Failure) -> QuantizedMatrix {
+  /// `lift` is added to codes and zero points.
+  func matrix(
+    _ form: QuantizedForm, lift: Int = 0, name: String
+  ) throws(Failure) -> QuantizedMatrix {
     let stored = try rounded(scales, to: form.scaleType)
     if let index = stored.firstIndex(where: { !$0.isFinite }) {
       throw Failure(
@@ -57,7 +60,12 @@ struct QuantizedRows {
         found: "\(scales[index]) in row \(index / form.groups)",
         remedy: "BF16 or F32 scales hold it")
     }
-    return QuantizedMatrix(form: form, codes: codes, scales: stored, zeros: zeros)
+    guard lift > 0 else {
+      return QuantizedMatrix(form: form, codes: codes, scales: stored, zeros: zeros)
+    }
+    return QuantizedMatrix(
+      form: form, codes: codes.map { $0 + UInt8(lift) }, scales: stored,
+      zeros: zeros.map { $0 + UInt16(lift) })
   }
 
   private func rounded(_ values: [Float], to type: DType) throws(Failure) -> [Float] {

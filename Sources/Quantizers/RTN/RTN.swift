@@ -35,7 +35,7 @@ public struct RTN: Sendable, Equatable {
     let form = grid.form(
       rows: weight.rows, columns: weight.columns, grouping: .columns(size: size))
     var report = QuantizationReport(weightError: rows.weightError)
-    let matrix = try rows.matrix(form, name: name)
+    let matrix = try rows.matrix(form, lift: grid.lift, name: name)
     report.seconds = clock.secondsSince
     return QuantizedLayer(matrix: matrix, report: report)
   }

@@ -8,7 +8,7 @@ public struct UniformGrid: Sendable, Equatable {
   public enum Codes: Sendable, Equatable {
     /// 2^bits, of 2 to 8 bits.
     case bits(Int)
-    /// −scale, 0 and scale, held as 2-bit codes 0, 1 and 2 around the zero point 1.
+    /// −scale, 0 and scale, held as 2-bit codes 1, 2 and 3 around the zero point 2 of all symmetric ones.
     case ternary
   }
 
@@ -66,7 +66,10 @@ public struct UniformGrid: Sendable, Equatable {
     }
   }
 
-  /// The largest code.
+  /// What is added to codes and zero points as they were found: ternary ones are found as 0, 1 and 2.
+  var lift: Int { codes == .ternary ? 1 : 0 }
+
+  /// The largest code as they are found.
   var top: Int { codes == .ternary ? 2 : 1 << bits - 1 }
 
   var rule: RangeRule {

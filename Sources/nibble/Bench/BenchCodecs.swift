@@ -3,6 +3,10 @@ import Checkpoints
 
 /// Every layout and width: packing, unpacking and dequantizing one layer that lies in memory, on one
 /// core, beside `memcpy` of as many bytes in the same run.
+///
+/// Bytes count once as they are read and once as they are written. Both sides read the whole layer, which
+/// is larger than a core's own cache; ours read it as codecs do, into a buffer and from there, and write to
+/// buffers of the size that conversions write to disk. `memcpy` copies half of the bytes to the other half.
 struct BenchCodecs: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "codecs", abstract: "Time every layout beside memcpy.")
@@ -91,10 +95,10 @@ struct BenchCodecs: ParsableCommand {
     let dtype = dtype.dtype
     return [
       Row(name: "\(name) pack", bytes: packed + rows * columns) {
-        for part in parts { try Self.make(part, workspace) }
+        for part in parts { try Self.make(part, bits: bits, workspace) }
       },
       Row(name: "\(name) unpack", bytes: packed + rows * columns) {
-        for band in layer.form.bands(layer.order, bytes: 1 << 18) {
+        for band in layer.form.bands(layer.order, bytes: BandSize.matched) {
           try workspace.lend(band.count) {
             try layer.readCodes(band, layer.order, into: &$0, workspace)
           }
@@ -108,11 +112,12 @@ struct BenchCodecs: ParsableCommand {
     ]
   }
 
-  /// Makes a part in bands of about the size that conversions use.
-  private static func make(_ part: EncodedPart, _ workspace: Workspace) throws {
+  /// Makes a part in bands of the size that conversions use, by codes where it packs them.
+  private static func make(_ part: EncodedPart, bits: Int, _ workspace: Workspace) throws {
     let height = part.info.shape[0]
     let rowBytes = part.info.byteCount / height
-    let step = max(part.alignment, (1 << 18) / rowBytes / part.alignment * part.alignment)
+    let bytes = part.order == nil ? BandSize.matched : BandSize.matched * bits / 8
+    let step = max(part.alignment, bytes / rowBytes / part.alignment * part.alignment)
     for start in stride(from: 0, to: height, by: step) {
       let range = start..<min(start + step, height)
       try workspace.lend(range.count * rowBytes) { try part.make(range, &$0, workspace) }

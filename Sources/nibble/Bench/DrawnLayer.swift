@@ -6,6 +6,8 @@ struct DrawnLayer: PackedLayer {
   let form: QuantizedForm
   let order: Order
   private let codes: HeldBytes
+  /// One scale and one zero point for each group of each row, all the same.
+  private let scales, zeros: HeldBytes
 
   init(rows: Int, columns: Int, bits: Int, groupSize: Int, order: Order) {
     self.order = order
@@ -19,6 +21,13 @@ struct DrawnLayer: PackedLayer {
     let mask = UInt8(1 << bits - 1)
     codes = HeldBytes(
       bytes: (0..<rows * columns).map { _ in UInt8(truncatingIfNeeded: random.next()) & mask })
+    scales = Self.repeated(0x2000, count: rows * form.groups)
+    zeros = Self.repeated(UInt16(1 << (bits - 1)), count: rows * form.groups)
+  }
+
+  private static func repeated(_ value: UInt16, count: Int) -> HeldBytes {
+    let bytes = [UInt8(truncatingIfNeeded: value), UInt8(value >> 8)]
+    return HeldBytes(bytes: (0..<count * 2).map { bytes[$0 % 2] })
   }
 
   func readCodes(
@@ -28,23 +37,26 @@ struct DrawnLayer: PackedLayer {
     let isRows = order == .outputMajor
     let lines = isRows ? region.rows : region.columns
     let run = isRows ? region.columns : region.rows
+    let width = isRows ? form.columns : form.rows
+    guard run.count < width else {
+      return try self.codes.read(into: &codes, at: lines.lowerBound * width)
+    }
     for (position, line) in lines.enumerated() {
       var part = codes.part(position * run.count..<(position + 1) * run.count)
-      try self.codes.read(
-        into: &part, at: line * (isRows ? form.columns : form.rows) + run.lowerBound)
+      try self.codes.read(into: &part, at: line * width + run.lowerBound)
     }
   }
 
   func readScales(
     _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    for index in 0..<region.count { scales.set(UInt16(0x2000), at: index) }
+    try self.scales.read(into: &scales, at: 0)
   }
 
   func readOffsets(
     _ region: Region, _ order: Order, into offsets: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    for index in 0..<region.count { offsets.set(UInt16(1 << (claim.bits - 1)), at: index) }
+    try zeros.read(into: &offsets, at: 0)
   }
 }
 

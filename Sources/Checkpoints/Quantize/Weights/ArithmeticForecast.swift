@@ -45,8 +45,8 @@ public struct ArithmeticForecast: Sendable, Equatable {
       attention += seen * cost.position * times.inner[.attention, default: 0]
       add(own, of: block, quantization, tokens, attention: seen * cost.position)
     }
-    for module in modules.modules where module.block == nil && quantization.method.feedsBack {
-      add(hessianOf: module.columns, rows: [module.rows], tokens)
+    for module in modules.modules where module.block == nil && quantization.takesMoments {
+      add(hessianOf: module.columns, rows: [module.rows], quantization, tokens)
     }
   }
 
@@ -58,8 +58,8 @@ public struct ArithmeticForecast: Sendable, Equatable {
     let groups = block.inputGroups.map { $0.filter { names.contains($0.name) } }
     for group in groups where !group.isEmpty {
       let share = block.share(of: group[0])
-      if quantization.method.feedsBack {
-        add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share)
+      if quantization.takesMoments {
+        add(hessianOf: group[0].columns, rows: group.map(\.rows), quantization, tokens * share)
       }
       if quantization.method.folds, quantization.clips, !quantization.permutes {
         let (count, rows) = (Double(group[0].columns), Double(group.reduce(0) { $0 + $1.rows }))
@@ -94,9 +94,13 @@ public struct ArithmeticForecast: Sendable, Equatable {
     }
   }
 
-  private mutating func add(hessianOf columns: Int, rows: [Int], _ tokens: Double) {
+  private mutating func add(
+    hessianOf columns: Int, rows: [Int], _ quantization: WeightQuantization, _ tokens: Double
+  ) {
     let count = Double(columns)
-    hessians += tokens * count * count
+    // A drift is no symmetric product: it costs twice as much again.
+    hessians += tokens * count * count * (quantization.asymmetry == nil ? 1 : 3)
+    guard quantization.method.feedsBack else { return }
     factors[GPTQuantizer().precision(columns: columns), default: 0] += count * count * count * 2 / 3
     codes += rows.reduce(0.0) { $0 + 2 * Double($1) * count * count }
   }
@@ -114,6 +118,11 @@ public struct ArithmeticForecast: Sendable, Equatable {
   }
 }
 
+extension WeightQuantization {
+  /// Whether second moments of inputs are taken.
+  var takesMoments: Bool { method.feedsBack || weightsRanges }
+}
+
 /// How often the windows go through the parts of a block.
 private struct PassCount {
   /// The linear layers before the last of each half.
@@ -126,7 +135,8 @@ private struct PassCount {
     _ block: BlockPlan, _ quantization: WeightQuantization, isQuantized: Bool, tokens: Double,
     room: Double
   ) {
-    guard isQuantized, quantization.method.feedsBack else { return }
+    guard isQuantized, quantization.takesMoments else { return }
+    defer { if quantization.asymmetry != nil { addOriginal() } }
     let experts = block.hasExperts ? 1.0 : 0
     guard quantization.trueSequential else {
       inner = [.attention: 2, .feedForward: 2]
@@ -145,6 +155,14 @@ private struct PassCount {
       }
       let kept = min(1, room / max(1, tokens * Double(end.columns) * 4))
       inner[half] = 2 - kept
+    }
+  }
+
+  /// The unquantized block, from its start for each stage, and once more behind it.
+  private mutating func addOriginal() {
+    for (half, times) in [BlockHalf.attention: 4.0, .feedForward: 2] {
+      inner[half, default: 0] += times
+      last[half, default: 0] += times - 1
     }
   }
 }

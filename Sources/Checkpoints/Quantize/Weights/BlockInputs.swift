@@ -2,6 +2,12 @@ internal import Kernels
 internal import Models
 internal import Quantizers
 
+/// The unquantized model at the same place: its hidden states, and its block.
+struct OriginalBlock {
+  let states: HiddenStates
+  let block: DecoderBlock
+}
+
 /// The hidden states of all windows on their way through one block, and what its linear layers read on it.
 ///
 /// A half of the block whose layers are done is left behind: what comes after is run from there, and where there
@@ -29,25 +35,31 @@ final class BlockInputs {
 
   /// Sums of what groups of layers read with the weights as they are now, in one pass over all windows that ends
   /// where the last of the groups has been fed. Experts get only what is routed to them, so that a block with them is
-  /// passed to its end. `keeps`: weights before these do not change any more.
+  /// passed to its end. `keeps`: weights before these do not change any more. With the unquantized model beside it
+  /// the sums get what its layers read as well.
   func hessians(
-    of groups: [[String]], columns: [Int], in block: DecoderBlock, keeps: Bool
+    of groups: [[String]], columns: [Int], in block: DecoderBlock,
+    beside original: OriginalBlock? = nil, keeps: Bool
   ) throws -> [HessianSum] {
     let halves = try halves(for: groups, block)
     let sums = zip(groups, columns).map {
-      HessianSum(columns: $1, name: $0[0], threads: threads)
+      HessianSum(
+        columns: $1, hasDrift: original != nil, name: $0[0], threads: threads)
     }
     let places = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1[0], $0) })
     let last = keeps ? keptLayer(of: halves, block) : nil
     var bytes = 0
     for (index, batch) in states.runs.enumerated() {
       var missing = groups.count
+      let drifts = try original.map { try reading(places, of: $0, at: index) } ?? [:]
       _ = try clock.measure(.forward) {
         try run.run(block, halves, states[index], sequences: batch.sequences) {
           [self] readers, _, _, values in
           guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
           let values = try values()
-          clock.measure(.hessians, within: .forward) { sums[place].add(values) }
+          clock.measure(.hessians, within: .forward) {
+            sums[place].add(values, original: drifts[place])
+          }
           if last == groups[place][0], bytes + values.count * 4 <= room {
             kept[index] = values
             bytes += values.count * 4
@@ -58,6 +70,23 @@ final class BlockInputs {
       }
     }
     return sums
+  }
+
+  /// What the unquantized model's layers read in one run, by their place among the groups.
+  private func reading(
+    _ places: [String: Int], of original: OriginalBlock, at index: Int
+  ) throws -> [Int: [Float]] {
+    var found: [Int: [Float]] = [:]
+    let batch = states.runs[index]
+    _ = try clock.measure(.forward) {
+      try run.run(original.block, original.states[index], sequences: batch.sequences) {
+        readers, _, _, values in
+        guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
+        found[place] = try values()
+        return found.count < places.count
+      }
+    }
+    return found
   }
 
   /// Moves the states past all halves that are left.

@@ -106,6 +106,7 @@ struct BlockQuantizer {
       }
       var sums = try inputs.hessians(
         of: part.map { $0.map(\.name) }, columns: part.map { $0[0].columns }, in: block,
+        beside: parent.originals.map { OriginalBlock(states: $0, block: self.block) },
         keeps: groups.count == 1)
       for group in part { layers += try quantize(group, by: sums.removeFirst(), target) }
     }
@@ -127,6 +128,12 @@ struct BlockQuantizer {
     }
     let hessian = try clock.measure(.hessians) { try sum.finish() }
     try parent.save(hessian, of: group)
+    guard parent.plan.quantization.method.feedsBack else {
+      return try group.map {
+        try quantizer.round(
+          target($0).weight, $0, importance: hessian.importance, tokens: hessian.tokens)
+      }
+    }
     var factors: [(settings: GPTQuantizer, factor: FactoredHessian)] = []
     return try group.map { module in
       let settings = quantizer.gptq(module)

@@ -14,6 +14,8 @@ final class CalibratedRun {
   let model: CausalModel
   let run: WindowRun
   let states: HiddenStates
+  /// What the unquantized model has there.
+  let originals: HiddenStates?
   let clock: StageClock
   private let statistics: StatisticsWriter?
   private var done = 0
@@ -33,17 +35,27 @@ final class CalibratedRun {
       calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
       spill: plan.spills ? files.path + "/hidden-states" : nil)
     statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
+    originals =
+      plan.quantization.asymmetry == nil
+      ? nil
+      : try HiddenStates(
+        calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
+        spill: plan.spills ? files.path + "/original-states" : nil)
   }
 
   func quantize() throws {
     for (index, batch) in states.runs.enumerated() {
       let ids = calibration.windows[batch.windows].flatMap(\.self)
       try states.set(run.embed(ids, sequences: batch.sequences), at: index)
+      try originals?.set(run.embed(ids, sequences: batch.sequences), at: index)
     }
     let blocks = plan.modules.blocks
     for number in 0..<model.blockCount {
       let place = blocks.firstIndex { $0[0].block == number }
       try pass(number, place.map { (blocks[$0], $0) })
+      guard let originals else { continue }
+      let block = try clock.measure(.loading) { try model.block(number) }
+      try inputs(of: originals, movesOn: true).leave(block)
     }
     if let head = blocks.last, head[0].block == nil {
       try quantizeHead(head, blocks.count - 1)
@@ -82,9 +94,9 @@ final class CalibratedRun {
   }
 
   /// The hidden states on their way through the block that they stand before.
-  func inputs(movesOn: Bool) -> BlockInputs {
+  func inputs(of states: HiddenStates? = nil, movesOn: Bool) -> BlockInputs {
     BlockInputs(
-      states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
+      states ?? self.states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
       movesOn: movesOn)
   }
 
@@ -100,8 +112,12 @@ final class CalibratedRun {
     if !files.holds(place) {
       let made = try modules.map { module in
         let sum = HessianSum(
-          columns: module.columns, name: module.name, threads: plan.options.threads)
-        for index in states.runs.indices { sum.add(try run.headInput(states[index])) }
+          columns: module.columns, hasDrift: originals != nil, name: module.name,
+          threads: plan.options.threads)
+        for index in states.runs.indices {
+          let original = try originals.map { try run.headInput($0[index]) }
+          sum.add(try run.headInput(states[index]), original: original)
+        }
         let hessian = try sum.finish()
         try save(hessian, of: [module])
         return try plan.quantizer.make(Matrix(reading: module.weight), module, hessian)
@@ -117,7 +133,9 @@ extension WeightQuantizer {
   func make(
     _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: Hessian
   ) throws -> MadeLayer {
-    guard quantization.method.feedsBack else { return try round(weight, module) }
+    guard quantization.method.feedsBack else {
+      return try round(weight, module, importance: hessian.importance)
+    }
     let factored = try gptq(module).factor(hessian, name: module.name, threads: threads)
     return try feedBack(weight, module, factored)
   }

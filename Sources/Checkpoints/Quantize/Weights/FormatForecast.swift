@@ -9,11 +9,14 @@ public struct FormatForecast: Sendable {
   public let byteCount: Int
   /// What it takes to fit the layout, such as groups that are split.
   public let changes: [FittedLayer.Change]
+  /// What will become of each tensor of the source. Tensors that AWQ may fold scales into count as converted
+  /// into themselves.
+  public let fates: [SourceFate]
 
   /// Throws `cannotRepresent` naming each layer that the layout can't hold, or what its config can't say.
   init(
     _ codec: any Codec, _ modules: QuantizedModules, _ quantization: WeightQuantization,
-    of source: Checkpoint, _ options: ConversionOptions
+    of source: Checkpoint, _ planned: PlannedFates, _ options: ConversionOptions
   ) throws {
     let workspace = Workspace()
     let fitter = LayerFitter(codec: codec, options: options)
@@ -39,12 +42,13 @@ public struct FormatForecast: Sendable {
     _ = try codec.config(for: codec.completed(scheme))
     name = codec.name
     changes = fitted.changes
-    byteCount = try fitted.reduce(0) { sum, layer in
-      try sum
-        + codec.parts(of: layer.fitted, options: options.encoding).reduce(0) {
-          $0 + $1.info.byteCount
-        }
+    var made: [String: [TensorInfo]] = [:]
+    for (module, layer) in zip(modules.modules, fitted) {
+      made[module.weight.name] = try codec.parts(of: layer.fitted, options: options.encoding)
+        .map(\.info)
     }
+    byteCount = made.values.joined().reduce(0) { $0 + $1.byteCount }
+    fates = try planned.fates(made, options)
   }
 }
 

@@ -62,7 +62,8 @@ public struct MemoryForecast: Sendable, Equatable {
     let width = blueprint.hiddenSize
     let runs = HiddenStates.runs(of: calibration.windows).map { $0.sequences * $0.tokens }
     let states = calibration.usedTokens.multiplied(by: width) ?? Int.max / 64
-    hiddenStates = states * quantization.hiddenType.bits / 8
+    hiddenStates =
+      states * quantization.hiddenType.bits / 8 * (quantization.asymmetry == nil ? 1 : 2)
     ends =
       Self.base
       + source.denseTensors.filter {
@@ -83,7 +84,8 @@ public struct MemoryForecast: Sendable, Equatable {
     layer =
       modules.modules.map { $0.rows * $0.columns * 6 + threads * 256 * $0.columns * 12 }.max() ?? 0
     let columns = modules.modules.map(\.columns).max() ?? 0
-    hessian = Self.sumBytes(columns) + Self.factorBytes(columns)
+    let sums = quantization.asymmetry == nil ? 1 : 2
+    hessian = Self.sumBytes(columns) * sums + Self.factorBytes(columns)
     let widest = modules.modules.map { max($0.rows, $0.columns) }.max() ?? 0
     activations = (runs.max() ?? 0) * (widest * 5 + width * 8) * 4
     shareOut(blueprint, quantization, tokens: calibration.usedTokens, limit: limit)
@@ -96,7 +98,7 @@ public struct MemoryForecast: Sendable, Equatable {
     var rest = limit.map { $0 - least } ?? Int.max / 2
     spills = rest < hiddenStates
     if !spills { rest -= hiddenStates }
-    guard quantization.method.feedsBack else { return }
+    guard quantization.method != .awq else { return }
     let most = blueprint.blocks.flatMap { $0.sumsOfPasses(quantization.trueSequential) }.max() ?? 0
     let largest =
       blueprint.blocks.flatMap { $0.inputGroups.map { Self.sumBytes($0[0].columns) } }.max() ?? 0

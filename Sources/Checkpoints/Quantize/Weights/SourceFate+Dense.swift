@@ -33,7 +33,7 @@ extension SourceFate {
 
 extension Set<String> {
   /// Bytewise.
-  fileprivate var inOrder: [String] {
+  var inOrder: [String] {
     sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 }

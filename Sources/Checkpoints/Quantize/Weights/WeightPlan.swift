@@ -40,10 +40,10 @@ public struct WeightPlan: Sendable {
     try quantization.check()
     try SourceCheck.checkDense(source)
     try Self.check(quantization, calibration, statistics)
-    if savedStatistics != nil, calibration == nil || !quantization.method.feedsBack {
+    if savedStatistics != nil, calibration == nil || quantization.method == .awq {
       throw Failure(
         .usage, at: "--save-statistics", "second moments are taken of calibration text by gptq",
-        expected: "--method gptq with calibration", found: quantization.method.rawValue)
+        expected: "gptq with calibration", found: quantization.method.rawValue)
     }
     self.savedStatistics = savedStatistics
     self.source = source
@@ -57,8 +57,9 @@ public struct WeightPlan: Sendable {
     self.maxMemory = maxMemory
     (memory, arithmetic, leastArithmetic) = try Self.forecasts(
       source, modules, quantization, calibration, threads: options.threads, limit: maxMemory)
+    let planned = try PlannedFates(source, modules, quantization)
     forecasts = try quantization.formats.map {
-      try FormatForecast($0, modules, quantization, of: source, options)
+      try FormatForecast($0, modules, quantization, of: source, planned, options)
     }
     disk = DiskForecast(
       source, modules, forecasts, states: memory.spills ? memory.hiddenStates : 0)
@@ -79,6 +80,12 @@ public struct WeightPlan: Sendable {
     let blueprint = try Blueprint(
       config: config.object, path: "\(source.path)/\(config.name)",
       names: CheckpointWeights(source).names)
+    guard quantization.asymmetry == nil || !blueprint.blocks.contains(where: \.hasExperts) else {
+      throw Failure(
+        .unsupported, at: "--gptaq",
+        "the unquantized model sends tokens to other experts, so that inputs have no partners",
+        expected: "a model without experts", found: source.path)
+    }
     let memory = MemoryForecast(
       source, blueprint, modules, quantization, calibration, threads: threads, limit: limit)
     if let limit, memory.least > limit {
@@ -100,20 +107,26 @@ public struct WeightPlan: Sendable {
     _ quantization: WeightQuantization, _ calibration: Calibration?, _ statistics: LayerStatistics?
   ) throws {
     let method = quantization.method
-    guard statistics == nil || method == .gptq else {
+    guard statistics == nil || method == .gptq || method == .rtn && quantization.isCalibrated
+    else {
       throw Failure(
-        .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
-        found: method.rawValue)
+        .usage, at: "--statistics", "Hessians are what gptq and weighted ranges need",
+        expected: "gptq, or rtn with --weighted-ranges", found: method.rawValue)
+    }
+    guard statistics == nil || quantization.asymmetry == nil else {
+      throw Failure(
+        .usage, at: "--gptaq", "takes the unquantized model's inputs beside the others",
+        expected: "calibration", found: "statistics")
     }
     guard statistics == nil || calibration == nil else {
       throw Failure(
         .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
         found: "both")
     }
-    guard method.isCalibrated == (calibration != nil || statistics != nil) else {
+    guard quantization.isCalibrated == (calibration != nil || statistics != nil) else {
       throw Failure(
         .usage, at: "--method",
-        method.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
+        quantization.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
         found: method.rawValue)
     }
   }
@@ -189,6 +202,7 @@ public struct WeightPlan: Sendable {
             "format": .string($0.name), "bytes": .integer($0.byteCount),
             "bits_per_weight": .real($0.bitsPerWeight(weightCount)),
             "changes": .strings($0.changes.map(\.description)),
+            "source_tensors": .array($0.fates.map(\.json)),
           ]
         }),
     ]

@@ -44,6 +44,13 @@ public struct WeightQuantization: Sendable {
   public var trueSequential = true
   /// The norm of errors that ranges are searched by, such as 2.4; 0 takes the whole range.
   public var mse = 0.0
+  /// Whether errors count as much as their inputs do in that search, by the mean of x² (an importance matrix).
+  public var weightsRanges = false
+  /// Codes of 2-bit layers take three values only: −scale, 0 and scale.
+  public var isTernary = false
+  /// α of GPTAQ: how far GPTQ answers for what the layers before have changed of a layer's inputs; nil: not at
+  /// all.
+  public var asymmetry: Double?
   /// Parts of the mean of the diagonal that are added to it, and the step where that is too little.
   public var dampPercent = 0.05
   public var dampIncrement = 0.01
@@ -102,6 +109,9 @@ public struct WeightQuantization: Sendable {
     Method.allCases.map(\.rawValue) + Quantization.Method.allCases.map(\.rawValue)
   }
 
+  /// Whether the model is run, or statistics are given.
+  public var isCalibrated: Bool { method.isCalibrated || weightsRanges }
+
   public var isSymmetric: Bool { symmetric ?? !method.folds }
 
   /// Whether columns come to lie in groups that are no runs: the layouts must have a `g_idx`.
@@ -156,6 +166,7 @@ extension WeightQuantization {
       throw Failure(
         .usage, at: "--awq-ratio", "no such power", expected: "0 to 1", found: "\(awqRatio ?? 0)")
     }
+    try checkRanges()
     guard mse == 0 || (1...8).contains(mse) else {
       throw Failure(
         .usage, at: "--mse", "no norm of errors", expected: "0, or 1 to 8", found: "\(mse)")
@@ -169,6 +180,30 @@ extension WeightQuantization {
       throw Failure(
         .usage, at: "--scale-dtype", "no type of scales", expected: "f16, bf16 or f32",
         found: scaleType.rawValue)
+    }
+  }
+
+  private func checkRanges() throws {
+    guard !weightsRanges || mse != 0 else {
+      throw Failure(
+        .usage, at: "--weighted-ranges", "ranges are searched only by a norm of errors",
+        expected: "--mse of 1 to 8", found: "\(mse)")
+    }
+    guard !method.folds || !weightsRanges && !isTernary else {
+      throw Failure(
+        .usage, at: "--method", "awq clips ranges by its own search, of codes with a zero point",
+        expected: "rtn or gptq", found: method.rawValue)
+    }
+    guard !isTernary || bits == 2 && isSymmetric else {
+      throw Failure(
+        .usage, at: "--ternary", "three values take two bits and one zero point",
+        expected: "--bits 2 --sym",
+        found: "\(bits) bits, \(isSymmetric ? "symmetric" : "asymmetric")")
+    }
+    guard asymmetry.map({ method.feedsBack && (0...1).contains($0) }) ?? true else {
+      throw Failure(
+        .usage, at: "--gptaq", "no share of what inputs have changed by",
+        expected: "0 to 1, with gptq", found: "\(asymmetry ?? 0) with \(method.rawValue)")
     }
   }
 
@@ -193,6 +228,8 @@ extension WeightQuantization {
       "desc_act": .bool(actOrder), "static_groups": .bool(staticGroups),
       "act_group_aware": .bool(usesGroupAware), "true_sequential": .bool(trueSequential),
       "compensate_ranges": .bool(compensatesRanges), "mse": .real(mse),
+      "weighted_ranges": .bool(weightsRanges), "ternary": .bool(isTernary),
+      "gptaq_alpha": asymmetry.map { .real($0) } ?? .null,
       "damp_percent": .real(dampPercent),
       "damp_auto_increment": .real(dampIncrement),
       "clip_tokens": clipTokens.map { .integer($0) } ?? .null, "clip": .bool(clips),

@@ -19,7 +19,8 @@ struct WeightQuantizer: Sendable {
   func grid(_ module: QuantizedModules.Module, weighted: Bool = false) -> UniformGrid {
     let settings = module.settings
     return UniformGrid(
-      .bits(settings.bits), groupSize: settings.groupSize == -1 ? nil : settings.groupSize,
+      quantization.isTernary && settings.bits == 2 ? .ternary : .bits(settings.bits),
+      groupSize: settings.groupSize == -1 ? nil : settings.groupSize,
       isSymmetric: settings.symmetric,
       search: quantization.mse == 0
         ? nil : RangeSearch(norm: Float(quantization.mse), isWeighted: weighted),
@@ -28,23 +29,27 @@ struct WeightQuantizer: Sendable {
 
   /// GPTQ's settings for a module.
   func gptq(_ module: QuantizedModules.Module) -> GPTQuantizer {
-    var gptq = GPTQuantizer(grid(module))
+    var gptq = GPTQuantizer(grid(module, weighted: quantization.weightsRanges))
     gptq.order =
       quantization.actOrder ? .descending : quantization.usesGroupAware ? .groupAware : .stored
     gptq.hasStaticGroups = quantization.staticGroups
     gptq.compensatesRanges = quantization.compensatesRanges
     gptq.dampPercent = quantization.dampPercent
     gptq.dampAutoIncrement = quantization.dampIncrement
+    gptq.asymmetry = quantization.asymmetry.map { Float($0) }
     gptq.isStrict = quantization.strict
     return gptq
   }
 
   /// Rounds to nearest; `reason` says why, where more was asked for, and `tokens` how many reached the layer.
+  /// `importance` is how much each input counts, which only weighted ranges need.
   func round(
-    _ weight: Matrix, _ module: QuantizedModules.Module, insteadOf reason: String? = nil,
-    tokens: Int? = nil
+    _ weight: Matrix, _ module: QuantizedModules.Module, importance: [Float]? = nil,
+    insteadOf reason: String? = nil, tokens: Int? = nil
   ) throws -> MadeLayer {
-    let made = try RTN(grid(module)).quantize(weight, name: module.name, threads: threads)
+    let isWeighted = quantization.weightsRanges && importance != nil
+    let made = try RTN(grid(module, weighted: isWeighted)).quantize(
+      weight, importance: importance, name: module.name, threads: threads)
     var report = made.report
     (report.fallback, report.tokens) = (reason, tokens)
     return try finish(made.matrix, report, "rtn", module)
