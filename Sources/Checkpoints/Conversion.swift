@@ -73,7 +73,10 @@ extension ConversionPlan {
       }
       let threads = outputs.map(\.plan.options.threads).max() ?? 1
       try Pour(jobs: jobs, threads: threads) { progress?(.writing, $0, $1) }.run()
-      return try jobs.map { try $0.plan.complete($0.folder, progress: progress) }
+      let reports = try jobs.map { try $0.plan.complete($0.folder, progress: progress) }
+      // All are proven before the first takes its name, so that a run that is cut short goes on with all.
+      for job in jobs { try job.folder.finish(sync: job.plan.options.sync) }
+      return reports
     } catch let failure as Failure where failure.kind == .io {
       throw giveUp(jobs, after: failure)
     } catch {
@@ -82,7 +85,7 @@ extension ConversionPlan {
     }
   }
 
-  /// Writes what stands beside the tensors, proves the whole, and gives it its name.
+  /// Writes what stands beside the tensors, and proves the whole.
   private func complete(
     _ folder: OutputFolder, progress: Progress?
   ) throws -> ConversionReport {
@@ -92,7 +95,6 @@ extension ConversionPlan {
       progress?(.proving, $0, $1)
     }
     if options.writesManifest { report.manifestSeconds = try writeManifest(into: folder) }
-    try folder.finish(sync: options.sync)
     return report
   }
 

@@ -93,7 +93,6 @@ struct TargetScheme {
   /// The module's name inside its block, `mlp.gate`, where that speaks of no packed layer: AutoAWQ
   /// looks for it in names that begin at the block. Otherwise the whole name.
   private func pattern(forDense module: String) -> ModulePattern {
-    guard target.namesPatterns else { return .exactly(module) }
     let parts = module.split(separator: ".")
     let name = parts.drop { Int($0) == nil }.dropFirst().joined(separator: ".")
     let isAmbiguous = name.isEmpty || facts.contains { $0.name.contains(name) }

@@ -18,8 +18,6 @@ public protocol Codec: Sendable {
   var dialects: [String] { get }
   /// Whether its configs say of each layer which parts it has, and leave out every dense one.
   var describesEachLayer: Bool { get }
-  /// Whether its configs may name modules by patterns; otherwise each by its whole path.
-  var namesPatterns: Bool { get }
   /// Whether groups may hold any columns (a real `g_idx`); otherwise they are runs of neighbours.
   var keepsOrder: Bool { get }
   /// Whether its loaders look for packed embeddings as well as packed linear layers.
@@ -73,7 +71,6 @@ extension Codec {
   public var scaleRule: String { "GPTQ-8" }
   public var dialects: [String] { [name] }
   public var describesEachLayer: Bool { false }
-  public var namesPatterns: Bool { true }
   public var keepsOrder: Bool { false }
   public var packsEmbeddings: Bool { false }
   public var habits: FileHabits { FileHabits() }

@@ -48,7 +48,6 @@ public struct MLX: Codec {
     try MLXLayer(claim)
   }
 
-  public var namesPatterns: Bool { false }
   public var scaleTypes: [DType] { [.f16, .bf16, .f32] }
 
   public func splitGroupSize(for form: QuantizedForm) -> Int? {

@@ -115,6 +115,7 @@ struct PerplexityVerb: ParsableCommand {
       "perplexity of the other", Words.fixed(divergence.basePerplexity, 6),
       "± \(Words.fixed(divergence.baseError, 6))")
     add("ratio of perplexities", divergence.ratio)
+    add("difference of perplexities", divergence.difference)
     add("ln of the ratio", divergence.logRatio)
     table.add(
       "correlation of ln", divergence.correlation.map { Words.fixed($0, 6) } ?? "-", "")

@@ -36,7 +36,10 @@ struct WeightArguments: ParsableArguments {
   @Flag(inversion: .prefixedNo, help: "Layers of a block see what those before them have become.")
   var trueSequential: Bool?
 
-  @Option(help: "Search ranges by errors to this power, such as 2.4; 0 takes whole ranges.")
+  @Option(
+    help:
+      "Search ranges by errors to this power; 0 takes whole ranges. 2.4 for GPTQ, 0 for rtn by default."
+  )
   var mse: Double?
 
   @Flag(
@@ -144,7 +147,7 @@ struct WeightArguments: ParsableArguments {
     made.groupAware = actGroupAware
     made.compensatesRanges = compensateRanges
     made.trueSequential = trueSequential ?? made.trueSequential
-    made.mse = mse ?? made.mse
+    made.mse = mse
     (made.weightsRanges, made.isTernary, made.asymmetry) = (weightedRanges, ternary, gptaq)
     made.awqRules = awqRules ?? made.awqRules
     made.awqRatio = awqRatio

@@ -55,7 +55,8 @@ enum WeightText {
   static func settings(_ plan: WeightPlan) -> String {
     let asked = plan.quantization
     let group = asked.groupSize == -1 ? "one group a row" : "groups of \(asked.groupSize)"
-    return "\(asked.method.rawValue), \(asked.bits) bits, \(group), "
+    let codes = asked.isTernary ? "three values in 2 bits" : "\(asked.bits) bits"
+    return "\(asked.method.rawValue), \(codes), \(group), "
       + (asked.isSymmetric ? "symmetric" : "asymmetric")
   }
 

@@ -1,6 +1,7 @@
 import Checkpoints
 import TensorCore
 import TestKit
+import Testing
 
 /// A tiny model in 4-bit groups with real orders of inputs (`g_idx`): in all of its layers, or only in those
 /// that close a feed-forward module.
@@ -15,16 +16,24 @@ struct ActOrderModel {
   /// three blocks.
   init(_ name: String? = nil, groupSize: Int = 8, symmetric: Bool = true) throws {
     folder = try TemporaryFolder()
-    let source = name.map { Fixtures.path("models/" + $0) } ?? folder.path("dense")
+    let fixture = try name.map { try Checkpoint(opening: Fixtures.path("models/" + $0)) }
+    var source = fixture?.path ?? folder.path("dense")
     if name == nil { try TinyModel.write(to: source) }
+    if let fixture, name == "gpt2" {
+      source = folder.path("turned")
+      try TurnedModel.write(fixture, to: source)
+    }
     var quantization = try WeightQuantization(method: "rtn", formats: ["gptq_v2"])
     (quantization.groupSize, quantization.symmetric) = (groupSize, symmetric)
-    // Too narrow for whole words.
-    quantization.skipped = try name == "llama-bias-tied" ? [NamePattern(".*[kv]_proj", at: "the test")] : []
+    if name == "llama-bias-tied" {
+      // Too narrow for whole words.
+      quantization.skipped = [try NamePattern(".*[kv]_proj", at: "the test")]
+    }
     var options = ConversionOptions(target: .asIs)
     options.sync = false
     _ = try WeightPlan(Checkpoint(opening: source), quantization, options)
       .run(to: folder.path("plain"))
+    if let fixture { try describe(fixture) }
     try write(to: all, permuting: { _ in true })
     try write(to: inner)
   }
@@ -49,7 +58,7 @@ struct ActOrderModel {
 
   /// Whether a module's inputs are the inside of a feed-forward module.
   static func isInner(_ name: String) -> Bool {
-    ["down_proj.", "fc2.", "w2."].contains { name.contains("." + $0) }
+    ["down_proj.", "fc2.", "w2.", "mlp.c_proj."].contains { name.contains("." + $0) }
   }
 
   /// Writes the model with an order in the modules that are picked.
@@ -71,6 +80,15 @@ struct ActOrderModel {
     model.config = try config ?? self.config
     more(&model)
     try model.write(to: path)
+  }
+
+  /// Gives the model the config of its fixture, which quantizers of turned weights never saw.
+  private func describe(_ fixture: Checkpoint) throws {
+    let path = folder.path("plain")
+    var object = try #require(fixture.config.model).object
+    object["quantization_config"] =
+      try Checkpoint(opening: path).config.model?.object["quantization_config"]
+    try Files.write(JSON.object(object).text(), to: path + "/config.json")
   }
 
   /// `config.json` of all of them.

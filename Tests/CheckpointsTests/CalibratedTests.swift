@@ -206,6 +206,29 @@ import Testing
     #expect(Set(matrix.codes) == [1, 2, 3] && Set(matrix.zeros) == [2])
   }
 
+  /// The unquantized model runs beside: threads, disk and a run that goes on change nothing, the codes do.
+  @Test func answeringForChangedInputs() throws {
+    func run(_ name: String, threads: Int = 2, maxMemory: Int? = nil, alpha: Double? = 0.25) throws
+    {
+      let plan = try Self.plan(source, ["gptq_v2"], threads: threads, maxMemory: maxMemory) {
+        ($0.asymmetry, $0.quantizesHead) = (alpha, true)
+      }
+      #expect(plan.spills == (maxMemory != nil))
+      _ = try plan.run(to: folder.path(name))
+    }
+    try run("one", threads: 1)
+    try run("three", threads: 3)
+    try run(
+      "spilled",
+      maxMemory: Self.plan(source, ["gptq_v2"]) {
+        ($0.asymmetry, $0.quantizesHead) = (0.25, true)
+      }.memory.least + 1)
+    try run("plain", alpha: nil)
+    #expect(try files("one") == files("three"))
+    #expect(try files("one") == files("spilled"))
+    #expect(try files("one") != files("plain"))
+  }
+
   /// Ranges that count errors by the inputs need calibration even without error feedback.
   @Test func weightedRangesAreCalibrated() throws {
     let report = try Self.plan(source, ["gptq_v2"], method: "rtn") {
@@ -256,21 +279,24 @@ import Testing
   }
 
   /// The process kills itself when so many layers are done.
-  @Test(arguments: [1, 8, 20]) func killedRunIsGoneOnWith(layers: Int) async throws {
-    _ = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: folder.path("whole"))
+  @Test(arguments: [(1, nil), (8, nil), (20, nil), (8, 0.25)] as [(Int, Double?)])
+  func killedRunIsGoneOnWith(layers: Int, gptaq: Double?) async throws {
+    _ = try Self.plan(source, ["gptq", "mlx"], sync: true) { $0.asymmetry = gptaq }
+      .run(to: folder.path("whole"))
     let output = folder.path("out")
     await #expect(processExitsWith: .signal(SIGKILL)) {
-      [source = source as String, output = output as String, layers] in
+      [source = source as String, output = output as String, layers, gptaq = gptaq as Double?] in
       let seen = LayerCount()
       var observer = WeightPlan.Observer()
       observer.layer = { _ in
         if seen.next() == layers { raise(SIGKILL) }
       }
-      _ = try CalibratedTests.plan(source, ["gptq", "mlx"], sync: true)
+      _ = try CalibratedTests.plan(source, ["gptq", "mlx"], sync: true) { $0.asymmetry = gptaq }
         .run(to: output, observer: observer)
     }
     #expect(FileSystem.kind(of: output + "/gptq") == nil)
-    let report = try Self.plan(source, ["gptq", "mlx"], sync: true).run(to: output)
+    let report = try Self.plan(source, ["gptq", "mlx"], sync: true) { $0.asymmetry = gptaq }
+      .run(to: output)
     #expect(report.resumedBlocks == (layers + TinyModel.linears - 1) / TinyModel.linears)
     #expect(try files("out") == files("whole"))
     #expect(try folder.names() == ["in", "out", "whole"])

@@ -11,7 +11,7 @@ import Testing
   init() throws {
     folder = try TemporaryFolder()
     source = folder.path("in")
-    try TinyMixtral.write(to: source)
+    try TinyExperts.write(to: source)
   }
 
   private func plan(
@@ -24,10 +24,10 @@ import Testing
     (options.sync, options.threads) = (false, 2)
     let windows = (0..<4).map { window in
       CalibrationDocument(
-        ids: (0..<32).map { Int32((window * 32 + $0) * 7 % TinyMixtral.vocabulary) }, isText: false)
+        ids: (0..<32).map { Int32((window * 32 + $0) * 7 % TinyExperts.vocabulary) }, isText: false)
     }
     let calibration = try Calibration(
-      windows, from: ["drawn"], Calibration.Options(), vocabulary: TinyMixtral.vocabulary)
+      windows, from: ["drawn"], Calibration.Options(), vocabulary: TinyExperts.vocabulary)
     return try WeightPlan(
       Checkpoint(opening: source), quantization, options, calibration: calibration)
   }
@@ -35,7 +35,7 @@ import Testing
   @Test(arguments: ["gptq", "awq", "awq+gptq"])
   func starvedExpertsAreRoundedAndListed(method: String) throws {
     let report = try plan(method).run(to: folder.path("out"))
-    #expect(report.layers.count == TinyMixtral.blocks * (4 + 4 * 3))
+    #expect(report.layers.count == TinyExperts.blocks * (4 + 4 * 3))
     for layer in report.layers {
       let tokens = try #require(layer.report.tokens)
       let isStarved = layer.name.contains("experts.2") || layer.name.contains("experts.3")
@@ -46,7 +46,7 @@ import Testing
       if layer.name.contains("experts.3") { #expect(tokens == 0) }
       #expect(layer.json["tokens"]?.int == tokens)
     }
-    #expect(report.fallbacks.count == TinyMixtral.blocks * 2 * 3)
+    #expect(report.fallbacks.count == TinyExperts.blocks * 2 * 3)
     #expect(report.json["fallbacks"]?.array?.count == report.fallbacks.count)
     #expect(report.json["calibration"]?["tokens_used"]?.int == 128)
     #expect(report.outputs[0].layers.allSatisfy { $0.isEqual })
@@ -62,7 +62,7 @@ import Testing
 
   /// A router never is quantized.
   @Test func routersStayDense() throws {
-    let gates = (0..<TinyMixtral.blocks).map { "model.layers.\($0).block_sparse_moe.gate" }
+    let gates = (0..<TinyExperts.blocks).map { "model.layers.\($0).block_sparse_moe.gate" }
     let dense = try plan("gptq").denseLayers
     #expect(Set(gates).isSubset(of: dense))
   }

@@ -50,7 +50,7 @@ import Testing
   @Test(arguments: [
     ("llama", 2), ("llama-bias-tied", 2), ("opt", 2), ("opt-post-norm", 2), ("phi3", 2),
     ("gemma3", 3),
-    ("mixtral", 8),
+    ("mixtral", 8), ("gpt2", 2),
   ])
   func innerOrdersAreFolded(_ name: String, count: Int) throws {
     let model = try ActOrderModel(name)
@@ -180,7 +180,8 @@ import Testing
     #expect(result.report.isLossless)
     try Self.expectSameFunction(result)
     let rules = try #require(result.output.config.scheme).rules()
-    #expect(rules.settings(for: "model.layers.0.mlp.gate_proj") == nil)
+    // Of MLX the tensors tell which modules are dense.
+    #expect(target == "mlx" || rules.settings(for: "model.layers.0.mlp.gate_proj") == nil)
     #expect(rules.settings(for: "model.layers.0.mlp.down_proj") != nil)
   }
 

@@ -127,7 +127,7 @@ import Testing
 }
 
 /// GPT-2 with weights as `[outputs, inputs]` and a config that names no model, for quantizers.
-private enum TurnedModel {
+enum TurnedModel {
   static func write(_ source: Checkpoint, to path: String) throws {
     var model = Model()
     for tensor in source.tensors.tensors {
@@ -152,46 +152,7 @@ private enum TurnedModel {
   }
 }
 
-/// A Mixtral of two blocks and four experts, wide enough for groups of 32.
-private enum TinyExperts {
-  static let config = """
-    {"model_type": "mixtral", "architectures": ["MixtralForCausalLM"], "hidden_size": 32, \
-    "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, \
-    "num_key_value_heads": 1, "vocab_size": 48, "num_local_experts": 4, "num_experts_per_tok": 2, \
-    "max_position_embeddings": 64, "hidden_act": "silu", "dtype": "float16"}
-    """
-
-  static func write(to path: String) throws {
-    var model = Model()
-    var random = SplitMix64(seed: 3)
-    func add(_ name: String, _ dimensions: [Int], around middle: Float = 0) {
-      let bytes = (0..<dimensions.reduce(1, *)).flatMap { _ -> [UInt8] in
-        let half = Float16(middle + Float.random(in: -0.3...0.3, using: &random)).bitPattern
-        return [UInt8(truncatingIfNeeded: half), UInt8(half >> 8)]
-      }
-      model.add(name + ".weight", .f16, dimensions, bytes)
-    }
-    for name in ["model.embed_tokens", "lm_head"] { add(name, [48, 32]) }
-    add("model.norm", [32], around: 1)
-    for block in ["model.layers.0", "model.layers.1"] {
-      for name in ["input_layernorm", "post_attention_layernorm"] {
-        add("\(block).\(name)", [32], around: 1)
-      }
-      for (name, rows) in [("q", 32), ("k", 16), ("v", 16), ("o", 32)] {
-        add("\(block).self_attn.\(name)_proj", [rows, 32])
-      }
-      let experts = block + ".block_sparse_moe"
-      add(experts + ".gate", [4, 32])
-      for expert in 0..<4 {
-        for (name, shape) in [("w1", [64, 32]), ("w2", [32, 64]), ("w3", [64, 32])] {
-          add("\(experts).experts.\(expert).\(name)", shape)
-        }
-      }
-    }
-    model.config = config
-    try model.write(to: path)
-  }
-
+extension TinyExperts {
   /// The parts of all experts of a block behind each other, as mlx-lm names them.
   static func stack(_ source: Checkpoint, to path: String) throws {
     let names = ["w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"]

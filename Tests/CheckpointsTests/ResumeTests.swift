@@ -153,7 +153,7 @@ import Testing
 }
 
 /// Counts calls from any thread.
-private final class Reports: Sendable {
+final class Reports: Sendable {
   private let count = Mutex(0)
 
   func next() -> Int {

@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--mse", type=float, default=0, help="of both; 0 takes whole ranges")
     parser.add_argument("--dtype", default="float16", help="what GPTQModel computes in")
     parser.add_argument("--only", choices=["nibble", "gptqmodel"])
     parser.add_argument("--child", nargs=2, metavar=("IDS", "OUTPUT"))
@@ -38,7 +39,7 @@ def peer(options):
     data = [{"input_ids": torch.tensor([window]),
              "attention_mask": torch.ones(1, len(window), dtype=torch.long)}
             for window in json.load(open(ids))]
-    config = QuantizeConfig(bits=4, group_size=128, sym=True, desc_act=False)
+    config = QuantizeConfig(bits=4, group_size=128, sym=True, desc_act=False, mse=options.mse)
     model = GPTQModel.load(
         options.model, config, device="cpu", dtype=getattr(torch, options.dtype))
     model.quantize(data, batch_size=options.batch, backend=BACKEND.TORCH)
@@ -74,13 +75,13 @@ def main():
         if options.only != "gptqmodel":
             rows["nibble"] = measure("nibble", [
                 options.nibble, "quantize", options.model, "--method", "gptq", "--bits", "4",
-                "--group-size", "128", "--format", "gptq", "--calibration", ids,
+                "--group-size", "128", "--mse", str(options.mse), "--format", "gptq", "--calibration", ids,
                 "--num-samples", str(options.samples), "--seq-len", str(options.length),
                 "--threads", threads, "-o", os.path.join(folder, "nibble")], environment)
         if options.only != "nibble":
             rows["gptqmodel"] = measure("gptqmodel", [
                 sys.executable, __file__, options.nibble, options.model, "--batch",
-                str(options.batch), "--dtype", options.dtype, "--child", ids,
+                str(options.batch), "--dtype", options.dtype, "--mse", str(options.mse), "--child", ids,
                 os.path.join(folder, "peer")], environment)
         if len(rows) == 2:
             for key in ["seconds", "processor_seconds", "peak_bytes"]:

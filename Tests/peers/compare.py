@@ -46,12 +46,28 @@ def golden(check):
         if kind == "dequant":
             pairs.append((rest, left[rest].t(), tensor))
         elif kind == "part" and rest.rpartition(".")[2] in ("codes", "zeros", "scales"):
-            pairs.append((rest, left[rest].t(), tensor))
+            middle = 0 if rest.endswith("scales") else check["middle"]
+            pairs.append((rest, left[rest].t(), tensor.float() + middle))
     wrong = [name for name, mine, theirs in pairs
              if mine.shape != theirs.shape or not torch.equal(mine.double(), theirs.double())]
     if wrong or not pairs:
         return "differs", f"{len(wrong)} of {len(pairs)} tensors, first {wrong[:1]}"
     return "equal", f"{len(pairs)} tensors of the golden"
+
+
+def dense(check):
+    """Float32 weights of a folder made dense, against those that the golden keeps."""
+    left, right = {}, tensors(check["right"])
+    for path in check["left"]:
+        left |= tensors(path)
+    kept = {name.removeprefix("dequant:"): tensor for name, tensor in right.items()
+            if name.startswith("dequant:")}
+    kind = getattr(torch, check["type"])
+    wrong = [name for name, tensor in kept.items()
+             if not torch.equal(left[name].to(kind).float(), tensor)]
+    if wrong or not kept:
+        return "differs", f"{len(wrong)} of {len(kept)} weights, first {wrong[:1]}"
+    return "equal", f"{len(kept)} {check['type']} weights of the golden"
 
 
 def logits(check):
@@ -91,7 +107,7 @@ def stored(check):
 
 
 if __name__ == "__main__":
-    kinds = {check.__name__: check for check in (layers, golden, logits, greedy, stored)}
+    kinds = {check.__name__: check for check in (layers, golden, dense, logits, greedy, stored)}
     with open(sys.argv[1]) as file:
         results = [kinds[check["kind"]](check) for check in json.load(file)]
     json.dump([{"result": result, "words": words} for result, words in results], sys.stdout)

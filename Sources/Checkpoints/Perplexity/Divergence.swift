@@ -50,6 +50,15 @@ public struct Divergence: Sendable {
     return Estimate(value: ratio, error: ratio * log.error)
   }
 
+  /// PPL(model) − PPL(base).
+  public var difference: Estimate {
+    let perplexity = exponential(own.mean)
+    let (error, other) = (perplexity * own.error, baseError)
+    let variance =
+      error * error + other * other - 2 * perplexity * basePerplexity * covariance
+    return Estimate(value: perplexity - basePerplexity, error: max(variance, 0).squareRoot())
+  }
+
   /// The correlation of ln PPL(model) and ln PPL(base); nil where one does not vary.
   public var correlation: Double? {
     let scale = own.error * base.error
@@ -86,7 +95,8 @@ public struct Divergence: Sendable {
   /// The ranks that are reported, from the greatest to the least, by name.
   static let divergenceRanks: [(name: String, rank: Double)] = [
     ("maximum", 1), ("99.9%", 0.999), ("99%", 0.99), ("95%", 0.95), ("90%", 0.9),
-    ("median", 0.5), ("10%", 0.1), ("5%", 0.05), ("1%", 0.01), ("minimum", 0),
+    ("median", 0.5), ("10%", 0.1), ("5%", 0.05), ("1%", 0.01), ("0.1%", 0.001),
+    ("minimum", 0),
   ]
   static let gainRanks: [(name: String, rank: Double)] = [
     ("maximum", 1), ("99.9%", 0.999), ("99%", 0.99), ("95%", 0.95), ("90%", 0.9), ("75%", 0.75),

@@ -103,6 +103,7 @@ extension Divergence {
     let object = JSONObject([
       "perplexity": pair(Estimate(value: basePerplexity, error: baseError)),
       "ln_perplexity_ratio": pair(logRatio), "perplexity_ratio": pair(ratio),
+      "perplexity_difference": pair(difference),
       "ln_perplexity_correlation": correlation.map(JSON.real) ?? .null,
       "kl_divergence": pair(meanDivergence),
       "kl_divergence_quantiles": list(divergenceQuantiles),

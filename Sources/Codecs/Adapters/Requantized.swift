@@ -32,16 +32,24 @@ public struct Requantized: PackedLayer {
   public func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    try withRounded(region, workspace) { wide, values in
-      for row in 0..<region.rows.count {
-        for column in region.columns {
-          let from = row * wide.columns.count + column - wide.columns.lowerBound
-          let at = column - region.columns.lowerBound
-          let to =
-            order == .outputMajor
-            ? row * region.columns.count + at : at * region.rows.count + row
-          codes.set(values.codes[from], at: to)
-        }
+    let (height, width) = (region.rows.count, region.columns.count)
+    try forEachStrip(of: region.rows, groups(of: region.columns), workspace) { strip, rounded in
+      let columns = strip.columns.clamped(to: region.columns)
+      let (rows, count, length) = (strip.rows.count, columns.count, strip.columns.count)
+      let first = columns.lowerBound - strip.columns.lowerBound
+      let top = strip.rows.lowerBound - region.rows.lowerBound
+      let left = columns.lowerBound - region.columns.lowerBound
+      let source = rounded.part(first..<(rows - 1) * length + first + count)
+      guard order == .outputMajor else {
+        let start = left * height + top
+        var target = codes.part(start..<start + (count - 1) * height + rows)
+        return Transpose.bytes(
+          source, rows: rows, columns: count, stride: length, spacing: height, into: &target)
+      }
+      for row in 0..<rows {
+        let start = (top + row) * width + left
+        var target = codes.part(start..<start + count)
+        target.copy(from: source.part(row * length..<row * length + count))
       }
     }
   }
@@ -49,55 +57,115 @@ public struct Requantized: PackedLayer {
   public func readScales(
     _ region: Region, _ order: Order, into scales: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    try withParameters(region, order, workspace) { values in
-      try FloatConversion.fromFloat32(form.scaleType, values.scales.rawSpan, into: &scales)
+    try workspace.lend(region.count * 4) { floats in
+      try forEachParameter(of: region, order, workspace) { place, scale, _ in
+        floats.set(scale.bitPattern, at: place)
+      }
+      try FloatConversion.fromFloat32(form.scaleType, floats.bytes, into: &scales)
     }
   }
 
   public func readOffsets(
     _ region: Region, _ order: Order, into offsets: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    try withParameters(region, order, workspace) { values in
-      for (index, zero) in values.zeros.enumerated() { offsets.set(zero, at: index) }
+    try forEachParameter(of: region, order, workspace) { place, _, zero in
+      offsets.set(zero, at: place)
     }
   }
 
-  private struct Rounded {
-    /// `[rows][columns]`
-    var codes: [UInt8]
-    /// `[rows][groups]`, or as a region of parameters asks for.
-    var scales: [Float]
-    var zeros: [UInt16]
-  }
-
-  /// Rounds the whole groups that cover `region`; `body` gets the region they fill.
-  private func withRounded(
-    _ region: Region, _ workspace: Workspace, _ body: (Region, Rounded) throws -> Void
+  /// Calls `body` with each scale and zero point, and its place in a region of rows × groups.
+  private func forEachParameter(
+    of region: Region, _ order: Order, _ workspace: Workspace,
+    _ body: (_ place: Int, _ scale: Float, _ zero: UInt16) -> Void
   ) throws {
-    guard case .columns(let size) = form.grouping else { return }
-    let first = region.columns.lowerBound / size * size
-    let end = min(region.columns.upperBound.dividedRoundingUp(by: size) * size, form.columns)
-    let wide = Region(rows: region.rows, columns: first..<end)
-    let weights = try readBase(wide, workspace)
-    let runs = (0..<wide.rows.count).flatMap { row in
-      stride(from: 0, to: wide.columns.count, by: size).map { start in
-        let begin = row * wide.columns.count + start
-        return begin..<begin + min(size, wide.columns.count - start)
+    let (height, width) = (region.rows.count, region.columns.count)
+    try forEachStrip(of: region.rows, region.columns, workspace) { strip, _ in
+      var index = 0
+      for row in strip.rows {
+        for group in strip.groups {
+          let (down, across) = (row - region.rows.lowerBound, group - region.columns.lowerBound)
+          let place = order == .inputMajor ? across * height + down : down * width + across
+          body(place, strip.scales[index], strip.zeros[index])
+          index += 1
+        }
       }
     }
-    let ranges = try runs.map { try range(of: weights[$0]) }
-    let scales = try stored(ranges.map { ($0.high - $0.low) / highest })
-    var rounded = Rounded(codes: [], scales: scales, zeros: [])
-    rounded.codes.reserveCapacity(wide.count)
-    for (group, run) in runs.enumerated() {
-      let zero = zero(low: ranges[group].low, scale: scales[group])
-      rounded.zeros.append(UInt16(zero))
-      for weight in weights[run] {
-        let code = (weight / scales[group]).rounded(.toNearestOrEven) + zero
-        rounded.codes.append(UInt8(min(max(code, 0), highest)))
+  }
+
+  /// Some rows of some whole groups, and their scales and zero points, `[row][group]`.
+  private struct Strip {
+    let rows: Range<Int>
+    let groups: Range<Int>
+    let columns: Range<Int>
+    var scales: [Float] = []
+    var zeros: [UInt16] = []
+  }
+
+  /// Weights that are rounded at a time.
+  private static let stripWeights = 1 << 19
+
+  private var groupSize: Int {
+    if case .columns(let size) = form.grouping { size } else { form.columns }
+  }
+
+  private func groups(of columns: Range<Int>) -> Range<Int> {
+    columns.lowerBound / groupSize..<columns.upperBound.dividedRoundingUp(by: groupSize)
+  }
+
+  /// Rounds rows of groups in strips along the order in which the base lies: `codes` are `[row][column]`.
+  private func forEachStrip(
+    of rows: Range<Int>, _ groups: Range<Int>, _ workspace: Workspace,
+    _ body: (_ strip: Strip, _ codes: RawSpan) throws -> Void
+  ) throws {
+    guard !rows.isEmpty, !groups.isEmpty else { return }
+    let across =
+      order == .inputMajor ? max(Self.stripWeights / (rows.count * groupSize), 1) : groups.count
+    for first in stride(from: groups.lowerBound, to: groups.upperBound, by: across) {
+      let part = first..<min(first + across, groups.upperBound)
+      let columns = first * groupSize..<min(part.upperBound * groupSize, form.columns)
+      let step = Region.aligned(Self.stripWeights / max(readable(columns).count, 1))
+      for start in stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
+        let rows = start..<min(start + step, rows.upperBound)
+        try round(Strip(rows: rows, groups: part, columns: columns), workspace, body)
       }
     }
-    try body(wide, rounded)
+  }
+
+  private func round(
+    _ strip: Strip, _ workspace: Workspace,
+    _ body: (_ strip: Strip, _ codes: RawSpan) throws -> Void
+  ) throws {
+    let span = readable(strip.columns)
+    try workspace.lend(strip.rows.count * span.count * 4) { weights in
+      try base.readWeights(Region(rows: strip.rows, columns: span), into: &weights, workspace)
+      let begin = strip.columns.lowerBound - span.lowerBound
+      let width = strip.columns.count
+      // Where the weights of each group begin and end.
+      let runs = strip.rows.indices.flatMap { row in
+        stride(from: 0, to: width, by: groupSize).map { start in
+          let from = (row - strip.rows.lowerBound) * span.count + begin + start
+          return from..<from + min(groupSize, width - start)
+        }
+      }
+      let ranges = try runs.map { try range(of: weights.bytes, $0) }
+      var strip = strip
+      strip.scales = try stored(ranges.map { ($0.high - $0.low) / highest })
+      strip.zeros = ranges.indices.map {
+        UInt16(zero(low: ranges[$0].low, scale: strip.scales[$0]))
+      }
+      try workspace.lend(strip.rows.count * width) { codes in
+        var place = 0
+        for (group, run) in runs.enumerated() {
+          let (scale, zero) = (strip.scales[group], Float(strip.zeros[group]))
+          for index in run {
+            let code = (weights.bytes.float32(at: index) / scale).rounded(.toNearestOrEven) + zero
+            codes.set(UInt8(min(max(code, 0), highest)), at: place)
+            place += 1
+          }
+        }
+        try body(strip, codes.bytes)
+      }
+    }
   }
 
   /// The highest code.
@@ -109,9 +177,10 @@ public struct Requantized: PackedLayer {
   }
 
   /// The range of a group, widened to hold 0; -1...1 where all weights are 0.
-  private func range(of weights: ArraySlice<Float>) throws -> (low: Float, high: Float) {
+  private func range(of weights: RawSpan, _ run: Range<Int>) throws -> (low: Float, high: Float) {
     var (low, high): (Float, Float) = (0, 0)
-    for weight in weights {
+    for index in run {
+      let weight = weights.float32(at: index)
       guard weight.isFinite else {
         throw Failure(.cannotRepresent, at: name, "a weight is not finite")
       }
@@ -141,24 +210,6 @@ public struct Requantized: PackedLayer {
     }
   }
 
-  /// Weights of a region whose columns need not begin where the base can be read from.
-  private func readBase(_ region: Region, _ workspace: Workspace) throws -> [Float] {
-    let readable = readable(region.columns)
-    let wide = Region(rows: region.rows, columns: readable)
-    return try workspace.lend(wide.count * 4) { bytes in
-      try base.readWeights(wide, into: &bytes, workspace)
-      var weights: [Float] = []
-      weights.reserveCapacity(region.count)
-      for row in 0..<region.rows.count {
-        for column in region.columns {
-          let index = row * readable.count + column - readable.lowerBound
-          weights.append(bytes.bytes.float32(at: index))
-        }
-      }
-      return weights
-    }
-  }
-
   /// The columns of the base that cover `columns` and begin on words and on groups of its own.
   private func readable(_ columns: Range<Int>) -> Range<Int> {
     var step = Region.alignment
@@ -169,25 +220,5 @@ public struct Requantized: PackedLayer {
     }
     let end = min(columns.upperBound.dividedRoundingUp(by: step) * step, form.columns)
     return columns.lowerBound / step * step..<end
-  }
-
-  private func withParameters(
-    _ region: Region, _ order: Order, _ workspace: Workspace, _ body: (Rounded) throws -> Void
-  ) throws {
-    guard case .columns(let size) = form.grouping else { return }
-    let columns =
-      region.columns.lowerBound * size..<min(region.columns.upperBound * size, form.columns)
-    try withRounded(Region(rows: region.rows, columns: columns), workspace) { _, values in
-      guard order == .inputMajor else { return try body(values) }
-      var turned = values
-      let groups = region.columns.count
-      for row in 0..<region.rows.count {
-        for group in 0..<groups {
-          turned.scales[group * region.rows.count + row] = values.scales[row * groups + group]
-          turned.zeros[group * region.rows.count + row] = values.zeros[row * groups + group]
-        }
-      }
-      try body(turned)
-    }
   }
 }

@@ -8,15 +8,19 @@ struct PackedLoader: Sendable {
   let form: QuantizedForm
   let grid: PackedGrid
   let columns: PackedColumns
+  let threads: Int
 
   private static let tileRows = PackedMatrix.tileRows
   /// About the codes of one band, a byte each.
-  private static let bandSize = 4 << 20
+  private var bandSize: Int { Self.bandSize(threads: threads) }
+
+  /// Bands of all threads together are no larger for more of them, down to a size that is still read fast.
+  static func bandSize(threads: Int) -> Int { max((4 << 20) / threads, 512 << 10) }
 
   var tiles: Int { form.rows.dividedRoundingUp(by: Self.tileRows) }
   var tileByteCount: Int { Self.tileRows * columns.packedCount * grid.bits / 8 }
   private var hasOffsets: Bool { form.offset != .none }
-  private var bandTiles: Int { max(1, Self.bandSize / (form.columns * Self.tileRows)) }
+  private var bandTiles: Int { max(1, bandSize / (form.columns * Self.tileRows)) }
   private var bands: Int { tiles.dividedRoundingUp(by: bandTiles) }
 
   /// The tiles of a band and the rows of the matrix among them.
@@ -27,7 +31,7 @@ struct PackedLoader: Sendable {
   }
 
   /// The encodings of scales and of offsets. Reads both.
-  func survey(threads: Int) throws -> (PackedParameters.Encoding, PackedParameters.Encoding) {
+  func survey() throws -> (PackedParameters.Encoding, PackedParameters.Encoding) {
     let found = Mutex((PackedParameterSurvey(), PackedParameterSurvey()))
     try parallelBands(bands, threads: threads) { index, workspace in
       let rows = band(index).rows
@@ -56,7 +60,7 @@ struct PackedLoader: Sendable {
   /// Fills all three.
   func load(
     _ codes: inout AlignedBytes, _ scales: inout PackedParameters,
-    _ offsets: inout PackedParameters, threads: Int
+    _ offsets: inout PackedParameters
   ) throws {
     let (scaleSize, offsetSize) = (scales.tileByteCount, offsets.tileByteCount)
     let (scaleEncoding, offsetEncoding) = (scales.encoding, offsets.encoding)

@@ -42,12 +42,13 @@ public final class PackedMatrix: LoadedWeight, Sendable {
     self.form = form
     self.grid = grid
     columnOrder = PackedColumns(form)
-    let loader = PackedLoader(source: source, form: form, grid: grid, columns: columnOrder)
-    let (scaleEncoding, offsetEncoding) = try loader.survey(threads: threads)
+    let loader = PackedLoader(
+      source: source, form: form, grid: grid, columns: columnOrder, threads: threads)
+    let (scaleEncoding, offsetEncoding) = try loader.survey()
     var codes = AlignedBytes(count: loader.tiles * loader.tileByteCount)
     var scales = PackedParameters(scaleEncoding, tiles: loader.tiles, groups: form.groups)
     var offsets = PackedParameters(offsetEncoding, tiles: loader.tiles, groups: form.groups)
-    try loader.load(&codes, &scales, &offsets, threads: threads)
+    try loader.load(&codes, &scales, &offsets)
     byteCount = codes.count + scales.bytes.count + offsets.bytes.count
     self.codes = codes
     self.scales = scales

@@ -5,7 +5,7 @@ extension Blueprint {
   /// tensor and checks none. `path` is the config's, for messages.
   ///
   /// Throws `unsupported` for an unknown architecture, `malformed` for a config that does not fit it.
-  public init(config: JSONObject, path: String, names: Set<String>) throws {
+  public init(config: JSONObject, path: String, names: Set<String> = []) throws {
     let fields = ConfigFields(object: config, path: path)
     self = try Architecture.find(fields).makeBlueprint(fields, names)
   }

@@ -1,13 +1,4 @@
-public import TensorCore
-
 extension Blueprint {
-  /// The blueprint of a config; `path` is the config's, for messages. Throws `unsupported` and `malformed` as
-  /// `CausalModel` does.
-  public init(config: JSONObject, path: String) throws {
-    let fields = ConfigFields(object: config, path: path)
-    self = try Architecture.find(fields).makeBlueprint(fields, [])
-  }
-
   /// Names and shapes of all matrices of a dense checkpoint of the model, a tied head left out.
   public var matrices: [LinearPlan] { allMatrices([]) }
 

@@ -86,6 +86,9 @@ struct BenchGPTQ: ParsableCommand {
     let factored = try settings.factor(hessian, name: "bench", threads: threads)
     let measured = try reporting.factor(hessian, name: "bench", threads: threads)
     let search = UniformGrid(groupSize: groupSize, search: RangeSearch())
+    var searching = settings
+    searching.grid = search
+    let searched = try searching.factor(hessian, name: "bench", threads: threads)
     return [
       Step(name: "Hessian of \(tokens) tokens", operations: Double(tokens) * n * n) {
         let sum = HessianSum(columns: size, name: "bench", threads: threads)
@@ -103,6 +106,9 @@ struct BenchGPTQ: ParsableCommand {
       },
       Step(name: "columns, with the output's error", operations: n * n * n * 2) {
         _ = try reporting.quantize(weight, measured, name: "bench", threads: threads)
+      },
+      Step(name: "columns, ranges searched", operations: 0) {
+        _ = try searching.quantize(weight, searched, name: "bench", threads: threads)
       },
       Step(name: "round to nearest", operations: 0) {
         _ = try RTN(UniformGrid(groupSize: groupSize)).quantize(

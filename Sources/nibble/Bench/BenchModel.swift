@@ -7,7 +7,7 @@ struct BenchModel: ParsableCommand {
     commandName: "model", abstract: "Write a synthetic model that runs, of any known architecture.",
     discussion: """
       Linear layers of blocks are packed in GPTQ's 4 bits; embeddings, heads, norms and routers are F16. Run it with \
-      --input-ids, for it has no tokenizer.
+      --input-ids, for it has no tokenizer; --ids makes windows to calibrate it on.
       """)
 
   @Option(help: "A config.json: the architecture and its sizes.")
@@ -25,6 +25,15 @@ struct BenchModel: ParsableCommand {
   @Flag(help: "All weights in F16.")
   var dense = false
 
+  @Option(help: "A file to write windows of random ids to.")
+  var ids: String?
+
+  @Option(help: "Windows of that file.")
+  var numSamples = 32
+
+  @Option(help: "Ids of a window.")
+  var seqLen = 512
+
   @Option(help: "Tensor bytes a file may hold.")
   var maxShardSize = ByteSize(bytes: 5_000_000_000)
 
@@ -38,6 +47,7 @@ struct BenchModel: ParsableCommand {
     try folder.write(
       Array(JSON.object(config).text(indent: 2).utf8), to: "config.json", sync: false)
     try folder.finish(sync: false)
+    try ids.map { try writeIds(to: $0, below: blueprint.vocabularySize) }
     Terminal.print(
       "\(output): \(blueprint.blocks.count) blocks, \(Words.bytes(shards.totalSize))")
   }
@@ -58,6 +68,17 @@ struct BenchModel: ParsableCommand {
     object["quantization_config"] =
       dense ? nil : .object(try Codecs.named("gptq")!.config(for: scheme))
     return object
+  }
+
+  private func writeIds(to path: String, below count: Int) throws {
+    var random = RandomBytes()
+    let windows = (0..<numSamples).map { _ in
+      JSON.array((0..<seqLen).map { _ in .integer(Int(random.next() % UInt64(count))) })
+    }
+    let file = try OutputFile(path: path)
+    let bytes = Array(JSON.array(windows).text().utf8)
+    try file.write(bytes, at: 0)
+    try file.commit(byteCount: bytes.count, sync: false)
   }
 
   private func tensors(of blueprint: Blueprint, _ drawn: DrawnTensors) -> [TensorInfo] {

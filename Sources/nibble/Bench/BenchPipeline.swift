@@ -23,6 +23,9 @@ struct BenchPipeline: ParsableCommand {
   @Option(help: "Columns of a group.")
   var groupSize = 128
 
+  @Option(help: "Search ranges by errors to this power; 0 takes whole ranges.")
+  var mse = 0.0
+
   @Option(help: "Windows.")
   var numSamples = 128
 
@@ -76,7 +79,7 @@ struct BenchPipeline: ParsableCommand {
 
   private func plan() throws -> WeightPlan {
     var asked = try WeightQuantization(method: method, formats: [format])
-    (asked.bits, asked.groupSize) = (bits, groupSize)
+    (asked.bits, asked.groupSize, asked.mse) = (bits, groupSize, mse)
     var options = ConversionOptions(target: .asIs)
     (options.threads, options.sync, options.force) = (threads, false, true)
     var text = Calibration.Options()

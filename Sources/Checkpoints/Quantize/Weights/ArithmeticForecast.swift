@@ -17,6 +17,8 @@ public struct ArithmeticForecast: Sendable, Equatable {
   public private(set) var codes = 0.0
   /// AWQ's candidates and clips.
   public private(set) var search = 0.0
+  /// Weights whose ranges are searched by the errors they give, which is no product of matrices.
+  public private(set) var ranges = 0.0
 
   /// Nothing where no model is run.
   static let none = ArithmeticForecast()
@@ -46,8 +48,14 @@ public struct ArithmeticForecast: Sendable, Equatable {
       add(own, of: block, quantization, tokens, attention: seen * cost.position)
     }
     for module in modules.modules where module.block == nil && quantization.takesMoments {
-      add(hessianOf: module.columns, rows: [module.rows], quantization, tokens)
+      add(hessianOf: module.columns, rows: [module.rows], tokens, quantization)
     }
+    if quantization.norm > 0, !quantization.method.folds || quantization.method.feedsBack {
+      ranges = modules.modules.reduce(0.0) { $0 + Double($1.rows) * Double($1.columns) }
+    }
+    guard quantization.streams == 2 else { return }
+    // The unquantized model beside, and whole products of inputs and their changes.
+    (products, attention, hessians) = (products * 2, attention * 2, hessians * 3)
   }
 
   private mutating func add(
@@ -59,7 +67,7 @@ public struct ArithmeticForecast: Sendable, Equatable {
     for group in groups where !group.isEmpty {
       let share = block.share(of: group[0])
       if quantization.takesMoments {
-        add(hessianOf: group[0].columns, rows: group.map(\.rows), quantization, tokens * share)
+        add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share, quantization)
       }
       if quantization.method.folds, quantization.clips, !quantization.permutes {
         let (count, rows) = (Double(group[0].columns), Double(group.reduce(0) { $0 + $1.rows }))
@@ -95,17 +103,16 @@ public struct ArithmeticForecast: Sendable, Equatable {
   }
 
   private mutating func add(
-    hessianOf columns: Int, rows: [Int], _ quantization: WeightQuantization, _ tokens: Double
+    hessianOf columns: Int, rows: [Int], _ tokens: Double, _ quantization: WeightQuantization
   ) {
     let count = Double(columns)
-    // A drift is no symmetric product: it costs twice as much again.
-    hessians += tokens * count * count * (quantization.asymmetry == nil ? 1 : 3)
+    hessians += tokens * count * count
     guard quantization.method.feedsBack else { return }
     factors[GPTQuantizer().precision(columns: columns), default: 0] += count * count * count * 2 / 3
     codes += rows.reduce(0.0) { $0 + 2 * Double($1) * count * count }
   }
 
-  /// All of it.
+  /// All but searched ranges.
   public var total: Double {
     products + attention + hessians + factors.values.reduce(0, +) + codes + search
   }
@@ -114,13 +121,9 @@ public struct ArithmeticForecast: Sendable, Equatable {
     [
       "products": .real(products), "attention": .real(attention), "hessians": .real(hessians),
       "factors": .real(factors.values.reduce(0, +)), "codes": .real(codes), "search": .real(search),
+      "searched_weights": .real(ranges),
     ]
   }
-}
-
-extension WeightQuantization {
-  /// Whether second moments of inputs are taken.
-  var takesMoments: Bool { method.feedsBack || weightsRanges }
 }
 
 /// How often the windows go through the parts of a block.
@@ -136,7 +139,6 @@ private struct PassCount {
     room: Double
   ) {
     guard isQuantized, quantization.takesMoments else { return }
-    defer { if quantization.asymmetry != nil { addOriginal() } }
     let experts = block.hasExperts ? 1.0 : 0
     guard quantization.trueSequential else {
       inner = [.attention: 2, .feedForward: 2]
@@ -155,14 +157,6 @@ private struct PassCount {
       }
       let kept = min(1, room / max(1, tokens * Double(end.columns) * 4))
       inner[half] = 2 - kept
-    }
-  }
-
-  /// The unquantized block, from its start for each stage, and once more behind it.
-  private mutating func addOriginal() {
-    for (half, times) in [BlockHalf.attention: 4.0, .feedForward: 2] {
-      inner[half, default: 0] += times
-      last[half, default: 0] += times - 1
     }
   }
 }

@@ -2,17 +2,17 @@ internal import Kernels
 internal import Models
 internal import Quantizers
 
-/// The unquantized model at the same place: its hidden states, and its block.
-struct OriginalBlock {
-  let states: HiddenStates
-  let block: DecoderBlock
-}
-
 /// The hidden states of all windows on their way through one block, and what its linear layers read on it.
 ///
 /// A half of the block whose layers are done is left behind: what comes after is run from there, and where there
 /// was room for what the last layer of a half reads, that half is not run again at all.
 final class BlockInputs {
+  /// The unquantized model: its states before the block, which stay, and the block.
+  struct Original {
+    let states: HiddenStates
+    let block: DecoderBlock
+  }
+
   private let states: HiddenStates
   private let run: WindowRun
   private let clock: StageClock
@@ -21,44 +21,43 @@ final class BlockInputs {
   private let room: Int
   /// Whether the states are moved on from half to half; otherwise they stay before the block.
   private let movesOn: Bool
+  /// Where sums of the difference to its inputs are wanted.
+  private let original: Original?
   private var left = BlockHalf.allCases
   /// What the last layer of the first half left reads, by run.
   private var kept: [Int: [Float]] = [:]
 
   init(
     _ states: HiddenStates, _ run: WindowRun, _ clock: StageClock, room: Int, threads: Int,
-    movesOn: Bool
+    movesOn: Bool, original: Original? = nil
   ) {
-    (self.states, self.run, self.clock) = (states, run, clock)
+    (self.states, self.run, self.clock, self.original) = (states, run, clock, original)
     (self.room, self.threads, self.movesOn) = (room, threads, movesOn)
   }
 
   /// Sums of what groups of layers read with the weights as they are now, in one pass over all windows that ends
   /// where the last of the groups has been fed. Experts get only what is routed to them, so that a block with them is
-  /// passed to its end. `keeps`: weights before these do not change any more. With the unquantized model beside it
-  /// the sums get what its layers read as well.
+  /// passed to its end. `keeps`: weights before these do not change any more.
   func hessians(
-    of groups: [[String]], columns: [Int], in block: DecoderBlock,
-    beside original: OriginalBlock? = nil, keeps: Bool
+    of groups: [[String]], columns: [Int], in block: DecoderBlock, keeps: Bool
   ) throws -> [HessianSum] {
     let halves = try halves(for: groups, block)
     let sums = zip(groups, columns).map {
-      HessianSum(
-        columns: $1, hasDrift: original != nil, name: $0[0], threads: threads)
+      HessianSum(columns: $1, hasDrift: original != nil, name: $0[0], threads: threads)
     }
     let places = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1[0], $0) })
     let last = keeps ? keptLayer(of: halves, block) : nil
     var bytes = 0
     for (index, batch) in states.runs.enumerated() {
       var missing = groups.count
-      let drifts = try original.map { try reading(places, of: $0, at: index) } ?? [:]
+      let originals = try originals(index, places)
       _ = try clock.measure(.forward) {
         try run.run(block, halves, states[index], sequences: batch.sequences) {
           [self] readers, _, _, values in
           guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
           let values = try values()
           clock.measure(.hessians, within: .forward) {
-            sums[place].add(values, original: drifts[place])
+            sums[place].add(values, original: originals[place])
           }
           if last == groups[place][0], bytes + values.count * 4 <= room {
             kept[index] = values
@@ -72,14 +71,13 @@ final class BlockInputs {
     return sums
   }
 
-  /// What the unquantized model's layers read in one run, by their place among the groups.
-  private func reading(
-    _ places: [String: Int], of original: OriginalBlock, at index: Int
-  ) throws -> [Int: [Float]] {
+  /// What the unquantized model gives the groups at these places in a run of windows; nothing where nobody asks.
+  private func originals(_ index: Int, _ places: [String: Int]) throws -> [Int: [Float]] {
+    guard let original else { return [:] }
+    let sequences = states.runs[index].sequences
     var found: [Int: [Float]] = [:]
-    let batch = states.runs[index]
     _ = try clock.measure(.forward) {
-      try run.run(original.block, original.states[index], sequences: batch.sequences) {
+      try run.run(original.block, original.states[index], sequences: sequences) {
         readers, _, _, values in
         guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
         found[place] = try values()

@@ -53,7 +53,7 @@ struct BlockQuantizer {
   private func feedBack(
     _ block: DecoderBlock, movesOn: Bool, target: (QuantizedModules.Module) throws -> Target
   ) throws -> Made {
-    let inputs = parent.inputs(movesOn: movesOn)
+    let inputs = parent.inputs(movesOn: movesOn, unquantized: block)
     var made = Made()
     var current = block
     let stages = stages
@@ -99,14 +99,13 @@ struct BlockQuantizer {
       var part: [[QuantizedModules.Module]] = []
       var bytes = 0
       while let next = rest.first {
-        bytes += MemoryForecast.sumBytes(next[0].columns)
+        bytes += parent.plan.quantization.sumBytes(next[0].columns)
         if !part.isEmpty && bytes > parent.plan.memory.hessianRoom { break }
         part.append(next)
         rest.removeFirst()
       }
       var sums = try inputs.hessians(
         of: part.map { $0.map(\.name) }, columns: part.map { $0[0].columns }, in: block,
-        beside: parent.originals.map { OriginalBlock(states: $0, block: self.block) },
         keeps: groups.count == 1)
       for group in part { layers += try quantize(group, by: sums.removeFirst(), target) }
     }
@@ -131,7 +130,7 @@ struct BlockQuantizer {
     guard parent.plan.quantization.method.feedsBack else {
       return try group.map {
         try quantizer.round(
-          target($0).weight, $0, importance: hessian.importance, tokens: hessian.tokens)
+          target($0).weight, $0, importance: hessian.importance, tokens: sum.tokens)
       }
     }
     var factors: [(settings: GPTQuantizer, factor: FactoredHessian)] = []

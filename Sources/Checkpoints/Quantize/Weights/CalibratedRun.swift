@@ -14,8 +14,8 @@ final class CalibratedRun {
   let model: CausalModel
   let run: WindowRun
   let states: HiddenStates
-  /// What the unquantized model has there.
-  let originals: HiddenStates?
+  /// What the unquantized model has there, where the difference counts.
+  private let originals: HiddenStates?
   let clock: StageClock
   private let statistics: StatisticsWriter?
   private var done = 0
@@ -34,13 +34,13 @@ final class CalibratedRun {
     states = try HiddenStates(
       calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
       spill: plan.spills ? files.path + "/hidden-states" : nil)
-    statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
     originals =
       plan.quantization.asymmetry == nil
       ? nil
       : try HiddenStates(
         calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
         spill: plan.spills ? files.path + "/original-states" : nil)
+    statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
   }
 
   func quantize() throws {
@@ -53,9 +53,10 @@ final class CalibratedRun {
     for number in 0..<model.blockCount {
       let place = blocks.firstIndex { $0[0].block == number }
       try pass(number, place.map { (blocks[$0], $0) })
-      guard let originals else { continue }
-      let block = try clock.measure(.loading) { try model.block(number) }
-      try inputs(of: originals, movesOn: true).leave(block)
+      if let originals {
+        let block = try clock.measure(.loading) { try model.block(number) }
+        try inputs(of: originals, movesOn: true).leave(block)
+      }
     }
     if let head = blocks.last, head[0].block == nil {
       try quantizeHead(head, blocks.count - 1)
@@ -67,7 +68,8 @@ final class CalibratedRun {
   private func pass(_ number: Int, _ job: (modules: [QuantizedModules.Module], place: Int)?) throws
   {
     guard let (modules, place) = job else {
-      return try inputs(movesOn: true).leave(clock.measure(.loading) { try model.block(number) })
+      return try inputs(of: states, movesOn: true).leave(
+        clock.measure(.loading) { try model.block(number) })
     }
     let isMade = files.holds(place)
     if !isMade {
@@ -84,7 +86,7 @@ final class CalibratedRun {
     let block = try clock.measure(.loading) {
       try model.block(number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
     }
-    try inputs(movesOn: true).leave(block)
+    try inputs(of: states, movesOn: true).leave(block)
   }
 
   private func tell(_ modules: [QuantizedModules.Module], _ place: Int) throws {
@@ -93,11 +95,20 @@ final class CalibratedRun {
     observer.progress(.quantizing, done, plan.layerCount)
   }
 
-  /// The hidden states on their way through the block that they stand before.
-  func inputs(of states: HiddenStates? = nil, movesOn: Bool) -> BlockInputs {
+  /// The hidden states on their way through the block that they stand before; `unquantized` is that block with
+  /// the weights that layers are to come close to.
+  func inputs(movesOn: Bool, unquantized: DecoderBlock) -> BlockInputs {
+    inputs(
+      of: states, movesOn: movesOn,
+      original: originals.map { .init(states: $0, block: unquantized) })
+  }
+
+  private func inputs(
+    of states: HiddenStates, movesOn: Bool, original: BlockInputs.Original? = nil
+  ) -> BlockInputs {
     BlockInputs(
-      states ?? self.states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
-      movesOn: movesOn)
+      states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
+      movesOn: movesOn, original: original)
   }
 
   /// Keeps the second moments of what some layers read, where that was asked for.
@@ -115,8 +126,9 @@ final class CalibratedRun {
           columns: module.columns, hasDrift: originals != nil, name: module.name,
           threads: plan.options.threads)
         for index in states.runs.indices {
-          let original = try originals.map { try run.headInput($0[index]) }
-          sum.add(try run.headInput(states[index]), original: original)
+          sum.add(
+            try run.headInput(states[index]),
+            original: try originals.map { try run.headInput($0[index]) })
         }
         let hessian = try sum.finish()
         try save(hessian, of: [module])
@@ -134,7 +146,8 @@ extension WeightQuantizer {
     _ weight: Matrix, _ module: QuantizedModules.Module, _ hessian: Hessian
   ) throws -> MadeLayer {
     guard quantization.method.feedsBack else {
-      return try round(weight, module, importance: hessian.importance)
+      return try round(
+        weight, module, importance: hessian.importance, tokens: hessian.tokens)
     }
     let factored = try gptq(module).factor(hessian, name: module.name, threads: threads)
     return try feedBack(weight, module, factored)

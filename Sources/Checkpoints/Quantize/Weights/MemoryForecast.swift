@@ -62,8 +62,9 @@ public struct MemoryForecast: Sendable, Equatable {
     let width = blueprint.hiddenSize
     let runs = HiddenStates.runs(of: calibration.windows).map { $0.sequences * $0.tokens }
     let states = calibration.usedTokens.multiplied(by: width) ?? Int.max / 64
+    // The unquantized model's beside them, where the difference counts.
     hiddenStates =
-      states * quantization.hiddenType.bits / 8 * (quantization.asymmetry == nil ? 1 : 2)
+      states * quantization.hiddenType.bits / 8 * quantization.streams
     ends =
       Self.base
       + source.denseTensors.filter {
@@ -84,8 +85,7 @@ public struct MemoryForecast: Sendable, Equatable {
     layer =
       modules.modules.map { $0.rows * $0.columns * 6 + threads * 256 * $0.columns * 12 }.max() ?? 0
     let columns = modules.modules.map(\.columns).max() ?? 0
-    let sums = quantization.asymmetry == nil ? 1 : 2
-    hessian = Self.sumBytes(columns) * sums + Self.factorBytes(columns)
+    hessian = quantization.sumBytes(columns) + Self.factorBytes(columns) * quantization.streams
     let widest = modules.modules.map { max($0.rows, $0.columns) }.max() ?? 0
     activations = (runs.max() ?? 0) * (widest * 5 + width * 8) * 4
     shareOut(blueprint, quantization, tokens: calibration.usedTokens, limit: limit)
@@ -98,10 +98,11 @@ public struct MemoryForecast: Sendable, Equatable {
     var rest = limit.map { $0 - least } ?? Int.max / 2
     spills = rest < hiddenStates
     if !spills { rest -= hiddenStates }
-    guard quantization.method != .awq else { return }
-    let most = blueprint.blocks.flatMap { $0.sumsOfPasses(quantization.trueSequential) }.max() ?? 0
-    let largest =
-      blueprint.blocks.flatMap { $0.inputGroups.map { Self.sumBytes($0[0].columns) } }.max() ?? 0
+    guard quantization.takesMoments else { return }
+    let sums = blueprint.blocks.flatMap { $0.sumsOfPasses(quantization.trueSequential) }
+    let most = (sums.max() ?? 0) * quantization.streams
+    let columns = blueprint.blocks.flatMap { $0.inputGroups.map { $0[0].columns } }
+    let largest = columns.max().map(quantization.sumBytes) ?? 0
     hessianRoom = largest + max(0, min(rest, Self.freeSums))
     otherHessians = max(0, min(most, hessianRoom) - largest)
     rest = max(0, rest - otherHessians)
@@ -123,6 +124,17 @@ public struct MemoryForecast: Sendable, Equatable {
       "kept_inputs": .integer(keptInputs), "least": .integer(least), "total": .integer(total),
     ]
   }
+}
+
+extension WeightQuantization {
+  /// Whether layers are quantized by the second moments of their inputs.
+  var takesMoments: Bool { method.feedsBack || weightsRanges }
+
+  /// Models that the windows go through: with GPTAQ the unquantized one, too.
+  var streams: Int { asymmetry == nil ? 1 : 2 }
+
+  /// The sums of a layer's inputs.
+  func sumBytes(_ columns: Int) -> Int { MemoryForecast.sumBytes(columns) * streams }
 }
 
 extension BlockPlan {

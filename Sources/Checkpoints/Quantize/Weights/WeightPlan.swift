@@ -40,10 +40,10 @@ public struct WeightPlan: Sendable {
     try quantization.check()
     try SourceCheck.checkDense(source)
     try Self.check(quantization, calibration, statistics)
-    if savedStatistics != nil, calibration == nil || quantization.method == .awq {
+    if savedStatistics != nil, calibration == nil || !quantization.method.feedsBack {
       throw Failure(
         .usage, at: "--save-statistics", "second moments are taken of calibration text by gptq",
-        expected: "gptq with calibration", found: quantization.method.rawValue)
+        expected: "--method gptq with calibration", found: quantization.method.rawValue)
     }
     self.savedStatistics = savedStatistics
     self.source = source
@@ -80,11 +80,10 @@ public struct WeightPlan: Sendable {
     let blueprint = try Blueprint(
       config: config.object, path: "\(source.path)/\(config.name)",
       names: CheckpointWeights(source).names)
-    guard quantization.asymmetry == nil || !blueprint.blocks.contains(where: \.hasExperts) else {
+    if quantization.asymmetry != nil, blueprint.blocks.contains(where: \.hasExperts) {
       throw Failure(
-        .unsupported, at: "--gptaq",
-        "the unquantized model sends tokens to other experts, so that inputs have no partners",
-        expected: "a model without experts", found: source.path)
+        .unsupported, at: "--gptaq", "experts may get other tokens than in the unquantized model",
+        expected: "a model without experts", found: config.name)
     }
     let memory = MemoryForecast(
       source, blueprint, modules, quantization, calibration, threads: threads, limit: limit)
@@ -107,16 +106,15 @@ public struct WeightPlan: Sendable {
     _ quantization: WeightQuantization, _ calibration: Calibration?, _ statistics: LayerStatistics?
   ) throws {
     let method = quantization.method
-    guard statistics == nil || method == .gptq || method == .rtn && quantization.isCalibrated
-    else {
+    guard statistics == nil || method == .gptq else {
       throw Failure(
-        .usage, at: "--statistics", "Hessians are what gptq and weighted ranges need",
-        expected: "gptq, or rtn with --weighted-ranges", found: method.rawValue)
+        .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
+        found: method.rawValue)
     }
     guard statistics == nil || quantization.asymmetry == nil else {
       throw Failure(
-        .usage, at: "--gptaq", "takes the unquantized model's inputs beside the others",
-        expected: "calibration", found: "statistics")
+        .usage, at: "--statistics", "Hessians alone don't tell how inputs have changed",
+        expected: "no --gptaq", found: "both")
     }
     guard statistics == nil || calibration == nil else {
       throw Failure(

@@ -42,8 +42,10 @@ public struct WeightQuantization: Sendable {
   public var compensatesRanges = false
   /// Linear layers of a block see what their predecessors in it have become.
   public var trueSequential = true
-  /// The norm of errors that ranges are searched by, such as 2.4; 0 takes the whole range.
-  public var mse = 0.0
+  /// The norm of errors that ranges are searched by; 0 takes the whole range; nil is the method's own habit: 2.4 for
+  /// GPTQ, whose perplexity that lowers at every width and group size that was measured, the whole range to round to
+  /// nearest.
+  public var mse: Double?
   /// Whether errors count as much as their inputs do in that search, by the mean of x² (an importance matrix).
   public var weightsRanges = false
   /// Codes of 2-bit layers take three values only: −scale, 0 and scale.
@@ -110,9 +112,12 @@ public struct WeightQuantization: Sendable {
   }
 
   /// Whether the model is run, or statistics are given.
-  public var isCalibrated: Bool { method.isCalibrated || weightsRanges }
+  public var isCalibrated: Bool { method.isCalibrated || takesMoments }
 
   public var isSymmetric: Bool { symmetric ?? !method.folds }
+
+  /// The norm of errors that ranges are searched by; 0: none.
+  public var norm: Double { mse ?? (takesMoments ? 2.4 : 0) }
 
   /// Whether columns come to lie in groups that are no runs: the layouts must have a `g_idx`.
   var permutes: Bool { method.feedsBack && actOrder && !staticGroups }
@@ -167,9 +172,9 @@ extension WeightQuantization {
         .usage, at: "--awq-ratio", "no such power", expected: "0 to 1", found: "\(awqRatio ?? 0)")
     }
     try checkRanges()
-    guard mse == 0 || (1...8).contains(mse) else {
+    guard norm == 0 || (1...8).contains(norm) else {
       throw Failure(
-        .usage, at: "--mse", "no norm of errors", expected: "0, or 1 to 8", found: "\(mse)")
+        .usage, at: "--mse", "no norm of errors", expected: "0, or 1 to 8", found: "\(norm)")
     }
     guard [.bf16, .f32].contains(hiddenType) else {
       throw Failure(
@@ -184,10 +189,10 @@ extension WeightQuantization {
   }
 
   private func checkRanges() throws {
-    guard !weightsRanges || mse != 0 else {
+    guard !weightsRanges || norm != 0 else {
       throw Failure(
         .usage, at: "--weighted-ranges", "ranges are searched only by a norm of errors",
-        expected: "--mse of 1 to 8", found: "\(mse)")
+        expected: "--mse of 1 to 8", found: "0")
     }
     guard !method.folds || !weightsRanges && !isTernary else {
       throw Failure(
@@ -227,7 +232,7 @@ extension WeightQuantization {
       "group_size": .integer(groupSize), "sym": .bool(isSymmetric),
       "desc_act": .bool(actOrder), "static_groups": .bool(staticGroups),
       "act_group_aware": .bool(usesGroupAware), "true_sequential": .bool(trueSequential),
-      "compensate_ranges": .bool(compensatesRanges), "mse": .real(mse),
+      "compensate_ranges": .bool(compensatesRanges), "mse": .real(norm),
       "weighted_ranges": .bool(weightsRanges), "ternary": .bool(isTernary),
       "gptaq_alpha": asymmetry.map { .real($0) } ?? .null,
       "damp_percent": .real(dampPercent),

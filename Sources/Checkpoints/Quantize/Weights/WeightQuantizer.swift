@@ -22,8 +22,8 @@ struct WeightQuantizer: Sendable {
       quantization.isTernary && settings.bits == 2 ? .ternary : .bits(settings.bits),
       groupSize: settings.groupSize == -1 ? nil : settings.groupSize,
       isSymmetric: settings.symmetric,
-      search: quantization.mse == 0
-        ? nil : RangeSearch(norm: Float(quantization.mse), isWeighted: weighted),
+      search: quantization.norm == 0
+        ? nil : RangeSearch(norm: Float(quantization.norm), isWeighted: weighted),
       scaleType: quantization.scaleType)
   }
 

@@ -165,7 +165,10 @@ extension WeightPlan {
   /// What configs say of it in `meta`, in GPTQModel's words where it has them.
   var details: JSONObject {
     var details = JSONObject(["method": .string(quantization.method.rawValue)])
-    details["mse"] = .real(quantization.mse)
+    details["mse"] = .real(quantization.norm)
+    if quantization.isTernary { details["ternary"] = .bool(true) }
+    if quantization.weightsRanges { details["weighted_ranges"] = .bool(true) }
+    if let alpha = quantization.asymmetry { details["gptaq_alpha"] = .real(alpha) }
     if let calibration {
       details["calibration"] = [
         "sha256": .string(calibration.digest), "tokens": .integer(calibration.usedTokens),

@@ -59,7 +59,7 @@ final class DenseWeight: LoadedWeight {
     (rows, columns, type) = (source.rows, source.columns, Self.type(of: source))
     let line = columns * type.bits / 8
     var block = AlignedBytes(count: rows * line)
-    let bandRows = max(32, (4 << 20) / max(line, 1) / 32 * 32)
+    let bandRows = max(32, PackedLoader.bandSize(threads: threads) / max(line, 1) / 32 * 32)
     var bytes = block.mutableBytes
     let (columns, type) = (columns, type)
     try parallelFor(partsOf: &bytes, size: max(1, bandRows * line), threads: threads) {

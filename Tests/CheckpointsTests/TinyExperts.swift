@@ -3,7 +3,7 @@ import TestKit
 
 /// A Mixtral of a few thousand weights: two blocks, 64 wide, four experts. Nearly all tokens go to the first two, those
 /// of id 5 to the third as well, none to the fourth.
-struct TinyMixtral {
+struct TinyExperts {
   static let blocks = 2
   static let vocabulary = 48
 
