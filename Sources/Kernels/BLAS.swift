@@ -11,6 +11,13 @@ public enum BLAS {
     return true
   }()
 
+  /// The processor that OpenBLAS has chosen its kernels for, such as `SkylakeX`.
+  public static let core: String = {
+    precondition(isOneThreaded)
+    // SAFETY: a constant of the library.
+    return unsafe openblas_get_corename().map { unsafe String(cString: $0) } ?? "unknown"
+  }()
+
   /// a [rows][depth] times the transpose of b [columns][depth] into c [rows][columns], all f32,
   /// row-major. O(rows·columns·depth). Traps where the lengths do not fit, or a side passes 2³¹−1.
   public static func multiplyTransposed(

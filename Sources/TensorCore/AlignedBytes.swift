@@ -5,17 +5,31 @@
 public struct AlignedBytes: ~Copyable, @unchecked Sendable {
   private let base: UnsafeMutableRawPointer
   public let count: Int
+  /// Whether the system gave whole pages, which become real as they are touched.
+  private let isMapped: Bool
+
+  /// Bytes from which on that is worth a call to the system: who fills a block then shares the cost of its pages.
+  private static let leastMapped = 32 << 20
 
   /// Allocates `count` zeroed bytes. O(count). Traps only where the system has no memory left.
   public init(count: Int) {
     precondition(count >= 0)
     self.count = count
+    if count >= Self.leastMapped, let pages = unsafe mapZeros(count) {
+      // SAFETY: `pages` are `count` zeros that nobody else has.
+      isMapped = true
+      unsafe base = pages
+      return
+    }
+    isMapped = false
     // SAFETY: at least one byte is asked for; the first `count` are initialised here.
     unsafe base = .allocate(byteCount: max(count, 1), alignment: 64)
     unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: count)
   }
 
   deinit {
+    // SAFETY: given back as it was taken, once.
+    if isMapped { return unsafe unmapZeros(base, count) }
     unsafe base.deallocate()
   }
 

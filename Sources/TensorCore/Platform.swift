@@ -15,3 +15,22 @@ extension Failure {
     return Failure(.io, at: path, "cannot \(action)", found: reason)
   }
 }
+
+/// Pages of zeros for `count` bytes, at least one, large ones where the system has them; nil where it refuses.
+func mapZeros(_ count: Int) -> UnsafeMutableRawPointer? {
+  // SAFETY: a private mapping at a place of the system's choice touches no other memory.
+  guard
+    let pages = unsafe mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0),
+    unsafe pages != MAP_FAILED
+  else { return nil }
+  #if os(Linux)
+    // SAFETY: advice about the mapping just made; a refusal changes nothing.
+    unsafe _ = madvise(pages, count, 14)  // MADV_HUGEPAGE
+  #endif
+  return unsafe pages
+}
+
+func unmapZeros(_ pages: UnsafeMutableRawPointer, _ count: Int) {
+  // SAFETY: the caller's word that these are pages of `mapZeros` and that nobody uses them any more.
+  unsafe _ = munmap(pages, count)
+}

@@ -19,7 +19,7 @@ struct Doctor: ParsableCommand {
       ("threads", String(Processor.cores)),
       ("json-c", Release.jsonLibrary),
       ("zstd", Zstd.version),
-      ("BLAS", "not used by this version"),
+      ("BLAS", "OpenBLAS, kernels for \(BLAS.core)"),
       ("device", "no GPU is used by this version"),
       ("layouts", Codecs.all.map(\.name).joined(separator: ", ")),
     ]

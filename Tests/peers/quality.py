@@ -26,7 +26,7 @@ def rows():
     for bits in (4, 3, 2):
         for size in SIZES:
             gptq = f"--method gptq --bits {bits} --group-size={size}"
-            theirs = {"bits": bits, "group_size": size, "act_group_aware": True}
+            theirs = {"bits": bits, "group_size": size, "act_group_aware": size > 0}
             yield f"gptq-w{bits}g{size}", gptq, theirs
             yield f"gptq-w{bits}g{size}-mse0", f"{gptq} --mse 0", None
     for bits, size in ((4, 32), (2, 32)):

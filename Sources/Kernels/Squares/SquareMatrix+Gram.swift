@@ -45,9 +45,24 @@ extension SquareMatrix {
     }
   }
 
+  /// Corner by corner, so that neither reading along rows nor writing along columns leaves the cache.
   private func complete(_ tile: BLASBlock, _ mirror: BLASBlock, _ factor: Double, isCorner: Bool) {
-    for row in 0..<tile.rows {
-      for column in (isCorner ? row : 0)..<tile.columns {
+    let side = 32
+    for top in stride(from: 0, to: tile.rows, by: side) {
+      for left in stride(from: isCorner ? top : 0, to: tile.columns, by: side) {
+        complete(
+          tile, mirror, factor, top..<min(top + side, tile.rows),
+          left..<min(left + side, tile.columns), isDiagonal: isCorner && top == left)
+      }
+    }
+  }
+
+  private func complete(
+    _ tile: BLASBlock, _ mirror: BLASBlock, _ factor: Double, _ rows: Range<Int>,
+    _ columns: Range<Int>, isDiagonal: Bool
+  ) {
+    for row in rows {
+      for column in (isDiagonal ? row : columns.lowerBound)..<columns.upperBound {
         let (here, there) = (row * count + column, column * count + row)
         // SAFETY: both places lie within their tiles.
         switch precision {

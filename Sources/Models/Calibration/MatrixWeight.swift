@@ -41,20 +41,17 @@ public struct MatrixWeight: WeightSource {
 }
 
 extension WeightSource {
-  /// All weights, dequantized. Throws `io`.
+  /// All weights, dequantized, band by band in parallel. Throws `io`.
   func readMatrix() throws -> Matrix {
-    let workspace = Workspace()
-    let band = 1024
-    var values: [Float] = []
-    values.reserveCapacity(rows * columns)
-    for start in stride(from: 0, to: rows, by: band) {
-      let range = start..<min(start + band, rows)
-      try workspace.lend(range.count * columns * 4) { bytes in
-        try readWeights(range, into: &bytes, workspace)
-        let bytes = bytes.bytes
-        for index in 0..<range.count * columns { values.append(bytes.float32(at: index)) }
+    let (band, columns) = (32 * max(1, (1 << 15) / max(columns, 1)), columns)
+    var matrix = Matrix(rows: rows, columns: columns)
+    try matrix.values.withMutableBytes { bytes in
+      try parallelFor(partsOf: &bytes, size: max(1, band * columns * 4)) { index, part in
+        let first = index * band
+        let rows = first..<first + part.byteCount / (columns * 4)
+        try readWeights(rows, into: &part, Workspace())
       }
     }
-    return Matrix(rows: rows, columns: columns, values: values)
+    return matrix
   }
 }

@@ -81,11 +81,8 @@ extension BlockPass {
 extension Compute {
   /// The first `count` numbers of a buffer, on the host.
   func floats(_ buffer: Buffer, _ count: Int) throws -> [Float] {
-    let workspace = Workspace()
-    return try workspace.lend(count * 4) { bytes in
-      try read(buffer, at: 0, into: &bytes)
-      let bytes = bytes.bytes
-      return (0..<count).map { bytes.float32(at: $0) }
-    }
+    var values = [Float](repeating: 0, count: count)
+    try values.withMutableBytes { try read(buffer, at: 0, into: &$0) }
+    return values
   }
 }

@@ -23,6 +23,8 @@ public final class WindowRun {
   public let model: CausalModel
   private let pool: BufferPool
   private var passages: [Shape: Passage] = [:]
+  /// Arrays by their count, filled again once nobody else has them.
+  private var scratch: [Int: [Float]] = [:]
 
   public init(_ model: CausalModel) {
     self.model = model
@@ -127,7 +129,11 @@ public final class WindowRun {
   }
 
   private func floats(_ buffer: Buffer, _ count: Int) throws -> [Float] {
-    try model.compute.hostFloats(buffer, count)
+    var values = scratch.removeValue(forKey: count) ?? [Float](repeating: 0, count: count)
+    try values.withMutableBytes { try model.compute.read(buffer, at: 0, into: &$0) }
+    if scratch.count > 4 { scratch.removeAll() }
+    scratch[count] = values
+    return values
   }
 
   private func finite(_ values: [Float], _ name: String) throws -> [Float] {
@@ -137,17 +143,6 @@ public final class WindowRun {
       .cannotRepresent, at: "\(model.loader.provider.path): \(name)",
       "the block's output is not finite", expected: "finite activations",
       found: "\(found.count - found.finiteCount) of \(found.count) numbers")
-  }
-}
-
-extension Compute {
-  /// The first `count` numbers of a buffer as an array.
-  fileprivate func hostFloats(_ buffer: Buffer, _ count: Int) throws -> [Float] {
-    var values = [Float](repeating: 0, count: count)
-    var span = values.mutableSpan
-    var bytes = unsafe span.mutableBytes
-    try read(buffer, at: 0, into: &bytes)
-    return values
   }
 }
 

@@ -46,6 +46,12 @@ public final class HessianSum: @unchecked Sendable {
     while done < count {
       let some = min(Self.chunk - waiting, count - done)
       let part = done * columns..<(done + some) * columns
+      if some == Self.chunk, precision == .single, original == nil {
+        let chunk = values.rawSpan.part(part.lowerBound * 4..<part.upperBound * 4)
+        sum.addGram(chunk, tokens: some, threads: threads)
+        done += some
+        continue
+      }
       copy(values.rawSpan, part, into: &inputs)
       if let original {
         let moved = part.map { original[$0] - values[$0] }

@@ -14,14 +14,17 @@ struct BenchPipeline: ParsableCommand {
   @Option(help: "gptq, awq or awq+gptq.")
   var method = "gptq"
 
-  @Option(help: "Lists of ids in JSON.")
-  var calibration: String
+  @Option(help: "Lists of ids in JSON, or text; random ids by default.")
+  var calibration: String?
 
   @Option(help: "Bits of a code.")
   var bits = 4
 
   @Option(help: "Columns of a group.")
   var groupSize = 128
+
+  @Option(help: "Search ranges by errors to this power; 0 takes whole ranges.")
+  var mse = 0.0
 
   @Option(help: "Windows.")
   var numSamples = 128
@@ -76,15 +79,24 @@ struct BenchPipeline: ParsableCommand {
 
   private func plan() throws -> WeightPlan {
     var asked = try WeightQuantization(method: method, formats: [format])
-    (asked.bits, asked.groupSize) = (bits, groupSize)
+    (asked.bits, asked.groupSize, asked.mse) = (bits, groupSize, mse)
     var options = ConversionOptions(target: .asIs)
     (options.threads, options.sync, options.force) = (threads, false, true)
     var text = Calibration.Options()
     (text.samples, text.length) = (numSamples, seqLen)
     let model = try Checkpoint(opening: source)
+    let windows =
+      try calibration.map { try Calibration(for: model, files: [$0], text) } ?? drawn(text)
     return try WeightPlan(
-      model, asked, options, calibration: Calibration(for: model, files: [calibration], text),
-      maxMemory: maxMemory?.bytes)
+      model, asked, options, calibration: windows, maxMemory: maxMemory?.bytes)
+  }
+
+  private func drawn(_ text: Calibration.Options) throws -> Calibration {
+    var random = RandomBytes()
+    let windows = (0..<numSamples).map { _ in
+      CalibrationDocument(ids: (0..<seqLen).map { _ in Int32(random.next() % 1000) }, isText: false)
+    }
+    return try Calibration(windows, from: ["drawn"], text, vocabulary: nil)
   }
 
   /// Double precision has half of the rate.

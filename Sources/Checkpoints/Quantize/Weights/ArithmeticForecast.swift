@@ -17,6 +17,8 @@ public struct ArithmeticForecast: Sendable, Equatable {
   public private(set) var codes = 0.0
   /// AWQ's candidates and clips.
   public private(set) var search = 0.0
+  /// Weights whose ranges are searched by the errors they give, which is no product of matrices.
+  public private(set) var ranges = 0.0
 
   /// Nothing where no model is run.
   static let none = ArithmeticForecast()
@@ -47,6 +49,9 @@ public struct ArithmeticForecast: Sendable, Equatable {
     }
     for module in modules.modules where module.block == nil && quantization.takesMoments {
       add(hessianOf: module.columns, rows: [module.rows], tokens, quantization)
+    }
+    if quantization.norm > 0, !quantization.method.folds || quantization.method.feedsBack {
+      ranges = modules.modules.reduce(0.0) { $0 + Double($1.rows) * Double($1.columns) }
     }
     guard quantization.streams == 2 else { return }
     // The unquantized model beside, and whole products of inputs and their changes.
@@ -107,7 +112,7 @@ public struct ArithmeticForecast: Sendable, Equatable {
     codes += rows.reduce(0.0) { $0 + 2 * Double($1) * count * count }
   }
 
-  /// All of it.
+  /// All but searched ranges.
   public var total: Double {
     products + attention + hessians + factors.values.reduce(0, +) + codes + search
   }
@@ -116,6 +121,7 @@ public struct ArithmeticForecast: Sendable, Equatable {
     [
       "products": .real(products), "attention": .real(attention), "hessians": .real(hessians),
       "factors": .real(factors.values.reduce(0, +)), "codes": .real(codes), "search": .real(search),
+      "searched_weights": .real(ranges),
     ]
   }
 }

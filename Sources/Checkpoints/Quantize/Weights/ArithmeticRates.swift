@@ -12,6 +12,8 @@ public struct ArithmeticRates: Sendable {
   public let factors: [SquareMatrix.Precision: Double]
   /// GPTQ's loop over columns.
   public let codes: Double
+  /// Weights whose ranges are searched.
+  public let ranges: Double
 
   /// By the seconds that `now` tells. Throws `device`.
   public static func measured(threads: Int, now: SecondsClock? = nil) throws -> ArithmeticRates {
@@ -53,6 +55,11 @@ public struct ArithmeticRates: Sendable {
       factors: factors,
       codes: try rate(now, 2 * cube) {
         _ = try GPTQuantizer().quantize(matrix, factored, name: "measured", threads: threads)
+      },
+      ranges: try rate(now, square / 4) {
+        _ = try RTN(UniformGrid(search: RangeSearch())).quantize(
+          Matrix(rows: size / 4, columns: size, values: Array(numbers.prefix(size * size / 4))),
+          name: "measured", threads: threads)
       })
   }
 
@@ -75,7 +82,8 @@ public struct ArithmeticRates: Sendable {
     return [
       .forward: arithmetic.products / products + arithmetic.attention / attention,
       .hessians: arithmetic.hessians / hessians, .factors: factored,
-      .codes: arithmetic.codes / codes, .search: arithmetic.search / products,
+      .codes: arithmetic.codes / codes + arithmetic.ranges / ranges,
+      .search: arithmetic.search / products,
     ]
   }
 }

@@ -122,6 +122,10 @@ struct StatisticsRun {
       guard let hessian = try statistics.hessian(of: module, threads: quantizer.threads) else {
         return try quantizer.round(weight, module, insteadOf: "the file has no statistics of it")
       }
+      guard plan.quantization.method.feedsBack else {
+        return try quantizer.round(
+          weight, module, importance: hessian.importance, tokens: tokens)
+      }
       let factored = try quantizer.gptq(module).factor(
         hessian, name: module.name, threads: quantizer.threads)
       return try quantizer.feedBack(weight, module, factored)

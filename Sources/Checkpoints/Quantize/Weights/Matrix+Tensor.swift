@@ -2,24 +2,24 @@ internal import Kernels
 internal import TensorCore
 
 extension Matrix {
-  /// The numbers of a dense two-dimensional tensor. Memory besides them is a block. Throws `io`,
-  /// `unsupported` for types that are no plain floats.
-  init(reading tensor: Tensor) throws {
+  /// The numbers of a dense two-dimensional tensor, band by band in parallel. Throws `io`, `unsupported` for types that
+  /// are no plain floats.
+  init(reading tensor: Tensor, threads: Int = Processor.cores) throws {
     guard let (rows, columns) = tensor.shape.matrix else {
       throw Failure(
         .unsupported, at: tensor.place, "no matrix", expected: "two dimensions",
         found: "\(tensor.shape)")
     }
-    var values: [Float] = []
-    values.reserveCapacity(rows * columns)
-    let workspace = Workspace()
-    try tensor.forEachBlock { _, bytes in
-      let count = bytes.byteCount * 8 / tensor.dtype.bits
-      try workspace.lend(count * 4) { floats in
-        try FloatConversion.toFloat32(tensor.dtype, bytes, into: &floats)
-        for index in 0..<count { values.append(floats.bytes.float32(at: index)) }
+    self.init(rows: rows, columns: columns)
+    let (band, size) = (1 << 20, tensor.dtype.bits / 8)
+    try values.withMutableBytes { bytes in
+      try parallelFor(partsOf: &bytes, size: band * 4, threads: threads) { index, part in
+        if tensor.dtype == .f32 { return try tensor.read(into: &part, at: index * band * 4) }
+        try Workspace().lend(part.byteCount / 4 * size) { stored in
+          try tensor.read(into: &stored, at: index * band * size)
+          try FloatConversion.toFloat32(tensor.dtype, stored.bytes, into: &part)
+        }
       }
     }
-    self.init(rows: rows, columns: columns, values: values)
   }
 }
