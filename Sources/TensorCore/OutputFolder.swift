@@ -43,7 +43,7 @@ public final class OutputFolder: Sendable {
       completed = try Self.takeOver(staging, fingerprint)
     } catch {
       // An object that was never whole has no deinit to close it. The folder goes if it is empty.
-      close(lock)
+      Self.release(lock)
       // SAFETY: the string is lent for the call.
       unsafe _ = rmdir(staging)
       throw error
@@ -77,7 +77,11 @@ public final class OutputFolder: Sendable {
     return []
   }
 
-  deinit {
+  deinit { Self.release(lock) }
+
+  /// By word, not by closing alone: a process that is just being started still has the descriptor.
+  private static func release(_ lock: Int32) {
+    flock(lock, LOCK_UN)
     close(lock)
   }
 
