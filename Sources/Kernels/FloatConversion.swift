@@ -77,6 +77,17 @@ public enum FloatConversion {
     unsafe lend(source, &target) { unsafe level.kernels.pointee.u16_to_f32($0, $1, count) }
   }
 
+  /// float32 numbers as float64, which holds them exactly, from element `place` of the target on. Traps where they
+  /// do not fit.
+  public static func toFloat64(
+    _ source: RawSpan, into target: inout MutableRawSpan, at place: Int
+  ) {
+    for index in 0..<source.byteCount / 4 {
+      target.storeBytes(
+        of: Double(source.float32(at: index)), toByteOffset: (place + index) * 8, as: Double.self)
+    }
+  }
+
   /// The values of all 256 bytes, for each dtype of one byte.
   private static let tables: [DType: [Float]] = [
     .f8e4m3: patterns.map(FloatFormat.f8e4m3.value),

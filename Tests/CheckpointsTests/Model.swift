@@ -34,6 +34,18 @@ struct Model {
     add("\(name).g_idx", .i32, [columns], index)
   }
 
+  /// So many 4-bit layers of different codes, a norm, and files beside them.
+  static func queries(layers: Int, columns: Int) -> Model {
+    var model = Model()
+    for layer in 0..<layers {
+      model.addGPTQ("model.layers.\(layer).q_proj", columns: columns, seed: UInt8(layer))
+    }
+    model.addDense("model.norm.weight", [256])
+    model.config = Model.gptqConfig()
+    model.others = ["tokenizer.json": "{}"]
+    return model
+  }
+
   mutating func addDense(_ name: String, _ dimensions: [Int], seed: UInt8 = 1) {
     let count = dimensions.reduce(1, *)
     add(

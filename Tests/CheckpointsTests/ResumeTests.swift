@@ -23,14 +23,7 @@ import Testing
   init() throws {
     folder = try TemporaryFolder()
     source = folder.path("in")
-    var model = Model()
-    for layer in 0..<6 {
-      model.addGPTQ("model.layers.\(layer).q_proj", columns: 2048, seed: UInt8(layer))
-    }
-    model.addDense("model.norm.weight", [256])
-    model.config = Model.gptqConfig()
-    model.others = ["tokenizer.json": "{}"]
-    try model.write(to: source)
+    try Model.queries(layers: 6, columns: 2048).write(to: source)
   }
 
   /// The conversion of `source` into many small shards, flushed, so that it can be gone on with.

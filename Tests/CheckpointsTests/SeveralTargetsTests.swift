@@ -19,14 +19,7 @@ import Testing
   init() throws {
     folder = try TemporaryFolder()
     source = folder.path("in")
-    var model = Model()
-    for layer in 0..<4 {
-      model.addGPTQ("model.layers.\(layer).q_proj", columns: 512, seed: UInt8(layer))
-    }
-    model.addDense("model.norm.weight", [256])
-    model.config = Model.gptqConfig()
-    model.others = ["tokenizer.json": "{}"]
-    try model.write(to: source)
+    try Model.queries(layers: 4, columns: 512).write(to: source)
   }
 
   private static let targets = ["awq", "compressed-tensors", "mlx", "dense"]

@@ -84,12 +84,11 @@ struct FoldSearch {
   /// Every linear layer of the model by its module.
   private func places() throws -> [String: Place] {
     guard fitter.options.foldsOrders else { throw Obstacle("--no-fold leaves orders alone") }
-    guard let config = source.config.model else {
+    guard source.config.model != nil else {
       throw Obstacle("without config.json nothing says what makes its inputs")
     }
     do {
-      let blueprint = try Blueprint(
-        config: config.object, path: config.name, names: CheckpointWeights(source).names)
+      let blueprint = try source.blueprint()
       var places: [String: Place] = [:]
       for block in blueprint.blocks {
         for linear in block.linears { places[linear.name] = Place(block: block, absorbed: nil) }

@@ -13,15 +13,26 @@ extension Checkpoint {
     on compute: any Compute, activations: ActivationChoice = .float, keepsBlocks: Bool = true,
     assume: ZeroRule? = nil
   ) throws -> CausalModel {
-    guard let config = config.model else {
-      throw Failure(
-        .malformed, at: path, "a model can't run without its config", expected: "config.json",
-        found: "none")
-    }
+    let config = try neededConfig()
     let rules = try ActivationRules(checkpoint: self, choice: activations).all()
     return try CausalModel(
       config: config.object, path: "\(path)/\(config.name)",
       weights: CheckpointWeights(self, assume: assume), compute: compute, keepsBlocks: keepsBlocks
     ) { rules[$0] ?? .float }
+  }
+
+  /// What the config and the names of weights tell of the model; reads no tensor. Throws `unsupported` for an
+  /// unknown architecture, `malformed` for a config that does not fit it or where there is none.
+  func blueprint() throws -> Blueprint {
+    let config = try neededConfig()
+    return try Blueprint(
+      config: config.object, path: "\(path)/\(config.name)", names: CheckpointWeights(self).names)
+  }
+
+  private func neededConfig() throws(Failure) -> ModelConfig.File {
+    if let config = config.model { return config }
+    throw Failure(
+      .malformed, at: path, "a model can't run without its config", expected: "config.json",
+      found: "none")
   }
 }

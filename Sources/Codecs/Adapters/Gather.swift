@@ -37,6 +37,14 @@ struct Gather {
   /// Whether lines along the other axis lie in one piece.
   private var hasWholeLines: Bool { (axis == .columns) == (base.order == .inputMajor) }
 
+  func readCodes(
+    _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
+    try read(region, order, Elements(), into: &codes, workspace) {
+      try base.readCodes($0, base.order, into: &$1, workspace)
+    }
+  }
+
   func read(
     _ region: Region, _ order: Order, _ elements: Elements, into target: inout MutableRawSpan,
     _ workspace: Workspace, _ readBase: ReadBase

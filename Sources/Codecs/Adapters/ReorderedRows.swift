@@ -19,9 +19,7 @@ public struct ReorderedRows: LayerAdapter {
   public func readCodes(
     _ region: Region, _ order: Order, into codes: inout MutableRawSpan, _ workspace: Workspace
   ) throws {
-    try gather.read(region, order, .init(), into: &codes, workspace) {
-      try base.readCodes($0, base.order, into: &$1, workspace)
-    }
+    try gather.readCodes(region, order, into: &codes, workspace)
   }
 
   /// A word holds codes of one output: words move as codes do.

@@ -32,11 +32,10 @@ public final class GroupGrams: @unchecked Sendable {
         var part = AlignedBytes(count: rows.count * range.count * 8)
         var target = part.mutableBytes
         for (index, row) in rows.enumerated() {
-          for (place, column) in range.enumerated() {
-            target.storeBytes(
-              of: Double(inputs.float32(at: row * columns + column)),
-              toByteOffset: (index * range.count + place) * 8, as: Double.self)
-          }
+          let first = row * columns + range.lowerBound
+          FloatConversion.toFloat64(
+            inputs.part(first * 4..<(first + range.count) * 4), into: &target,
+            at: index * range.count)
         }
         squares[group].addGram(part.bytes, tokens: rows.count, threads: 1)
       }

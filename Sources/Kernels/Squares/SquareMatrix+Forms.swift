@@ -7,10 +7,7 @@ extension SquareMatrix {
     guard precision == .double else { return forms(of: rows) }
     var wide = AlignedBytes(count: rows.byteCount * 2)
     var target = wide.mutableBytes
-    for index in 0..<rows.byteCount / 4 {
-      target.storeBytes(
-        of: Double(rows.float32(at: index)), toByteOffset: index * 8, as: Double.self)
-    }
+    FloatConversion.toFloat64(rows, into: &target, at: 0)
     return forms(of: wide.bytes)
   }
 

@@ -97,15 +97,13 @@ public final class HessianSum: @unchecked Sendable {
 
   private func copy(_ values: RawSpan, _ part: Range<Int>, into target: inout AlignedBytes) {
     let start = waiting * columns
+    let source = values.part(part.lowerBound * 4..<part.upperBound * 4)
     target.withMutableBytes(count: target.count) { target in
-      if precision == .single {
-        var to = target.part(start * 4..<(start + part.count) * 4)
-        return to.copy(from: values.part(part.lowerBound * 4..<part.upperBound * 4))
+      guard precision == .single else {
+        return FloatConversion.toFloat64(source, into: &target, at: start)
       }
-      for (index, from) in part.enumerated() {
-        target.storeBytes(
-          of: Double(values.float32(at: from)), toByteOffset: (start + index) * 8, as: Double.self)
-      }
+      var to = target.part(start * 4..<(start + part.count) * 4)
+      to.copy(from: source)
     }
   }
 }

@@ -15,18 +15,16 @@ struct PlannedFates {
     _ source: Checkpoint, _ modules: QuantizedModules, _ quantization: WeightQuantization
   ) throws {
     self.source = source
-    guard quantization.method.folds, let config = source.config.model else {
+    guard quantization.method.folds, source.config.model != nil else {
       folded = []
       return
     }
-    let names = Set(source.tensors.tensors.map(\.name))
-    let blueprint = try Blueprint(
-      config: config.object, path: "\(source.path)/\(config.name)", names: names)
+    let blueprint = try source.blueprint()
     let numbers = Set(modules.modules.compactMap(\.block))
     folded = Set(
       blueprint.blocks.enumerated().filter { numbers.contains($0.offset) }
         .flatMap { $0.element.foldSites.flatMap(\.tensors) }
-    ).intersection(names)
+    ).intersection(source.tensors.tensors.map(\.name))
   }
 
   /// One entry for each tensor of the source, in its order. `made` are the packed tensors by the weight they

@@ -72,18 +72,11 @@ public struct WeightPlan: Sendable {
     _ calibration: Calibration?, threads: Int, limit: Int?
   ) throws -> (MemoryForecast, ArithmeticForecast, least: ArithmeticForecast) {
     guard let calibration else { return (.none, .none, .none) }
-    guard let config = source.config.model else {
-      throw Failure(
-        .malformed, at: source.path, "a model can't run without its config",
-        expected: "config.json", found: "none")
-    }
-    let blueprint = try Blueprint(
-      config: config.object, path: "\(source.path)/\(config.name)",
-      names: CheckpointWeights(source).names)
+    let blueprint = try source.blueprint()
     if quantization.asymmetry != nil, blueprint.blocks.contains(where: \.hasExperts) {
       throw Failure(
         .unsupported, at: "--gptaq", "experts may get other tokens than in the unquantized model",
-        expected: "a model without experts", found: config.name)
+        expected: "a model without experts", found: source.config.model?.name)
     }
     let memory = MemoryForecast(
       source, blueprint, modules, quantization, calibration, threads: threads, limit: limit)
