@@ -278,6 +278,23 @@ import Testing
     #expect(changed > 0)
   }
 
+  /// AWQ's search over some windows at a time, from memory or a file, whatever the type they are kept in.
+  @Test(arguments: [("awq", DType.f32), ("awq+gptq", .f32), ("awq", .bf16)])
+  func searchesStream(method: String, type: DType) throws {
+    func plan(threads: Int = 2, maxMemory: Int? = nil) throws -> WeightPlan {
+      try Self.plan(source, ["gptq_v2"], method: method, threads: threads, maxMemory: maxMemory) {
+        $0.hiddenType = type
+      }
+    }
+    let whole = try plan()
+    #expect(whole.memory.searchInputs > 0 && !whole.spills)
+    let small = try plan(threads: 3, maxMemory: plan(threads: 3).memory.least)
+    #expect(small.spills && small.arithmetic.search >= whole.arithmetic.search)
+    _ = try whole.run(to: folder.path("whole"))
+    _ = try small.run(to: folder.path("small"))
+    #expect(try files("whole") == files("small"))
+  }
+
   /// The process kills itself when so many layers are done.
   @Test(arguments: [(1, nil), (8, nil), (20, nil), (8, 0.25)] as [(Int, Double?)])
   func killedRunIsGoneOnWith(layers: Int, gptaq: Double?) async throws {

@@ -47,12 +47,14 @@ import Testing
         #expect(values.count == tokens * weight.columns)
         inputs.append(values)
       }
-      try block.forEachOutput(of: linear, replacing: [:]) { run, tokens, values in
+      var run = 0
+      try block.forEachOutput(of: linear, in: 0..<2, replacing: [:]) { tokens, values in
         let bias = try block.bias(linear)?[0] ?? 0
         let row = zip(inputs[run], weight.values).prefix(weight.columns)
         let first = row.reduce(bias) { $0 + $1.0 * $1.1 }
         #expect(values.count == tokens * weight.rows)
         #expect((values[0] - first).magnitude < 1e-4)
+        run += 1
       }
     }
   }
@@ -84,7 +86,7 @@ import Testing
     for site in block.foldSites {
       func outputs(_ weights: [String: Matrix]) throws -> [Float] {
         var all: [Float] = []
-        try block.forEachOutput(of: site.parent, replacing: weights) { all += $2 }
+        try block.forEachOutput(of: site.parent, in: 0..<2, replacing: weights) { all += $1 }
         return all
       }
       let linear = site.linears[0]

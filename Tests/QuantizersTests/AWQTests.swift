@@ -120,7 +120,7 @@ struct AWQTests {
 
   private func outputs(_ block: MLPBlock) throws -> [Float] {
     var all: [Float] = []
-    try block.forEachOutput(of: "mlp", replacing: [:]) { all += $2 }
+    try block.forEachOutput(of: "mlp", in: 0..<2, replacing: [:]) { all += $1 }
     return all
   }
 
@@ -131,6 +131,21 @@ struct AWQTests {
       #expect(best <= site.plainLoss)
     }
     #expect(result.clips.keys.sorted() == ["mlp.down_proj", "mlp.gate_proj", "mlp.up_proj"])
+  }
+
+  /// Losses are sums in one order, whether memory has room for all tokens or for some at a time.
+  @Test func partsOfTheTokensChangeNothing() throws {
+    var parted = block
+    parted.isOnePart = false
+    for rules in AWQ.Rules.allCases {
+      let whole = try AWQ(grid, rules: rules).search(block, threads: 2)
+      let other = try AWQ(grid, rules: rules).search(parted, threads: 1)
+      for (left, right) in zip(whole.sites, other.sites) {
+        #expect(left.losses == right.losses && left.plainLoss == right.plainLoss)
+        #expect(left.fold == right.fold && !left.losses.isEmpty)
+      }
+      #expect(whole.clips == other.clips)
+    }
   }
 
   @Test func clipsNeverWorsenTheirRows() throws {

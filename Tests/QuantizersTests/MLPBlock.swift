@@ -9,6 +9,8 @@ struct MLPBlock: Block {
   /// f32 `[tokens][hidden]`, handed on in two runs.
   let inputs: [Float]
   let hidden: Int
+  /// Whether both runs have room at once.
+  var isOnePart = true
 
   init(gate: Matrix, up: Matrix, down: Matrix, inputs: [Float]) {
     weights = ["mlp.gate_proj": gate, "mlp.up_proj": up, "mlp.down_proj": down]
@@ -45,13 +47,15 @@ struct MLPBlock: Block {
     }
   }
 
+  func parts(of parent: String) throws -> [Range<Int>] { isOnePart ? [0..<2] : [0..<1, 1..<2] }
+
   func forEachOutput(
-    of parent: String, replacing others: [String: Matrix],
-    _ body: (Int, Int, [Float]) throws -> Void
+    of parent: String, in part: Range<Int>, replacing others: [String: Matrix],
+    _ body: (Int, [Float]) throws -> Void
   ) throws {
-    for (index, run) in runs.enumerated() {
+    for run in runs[part] {
       let down = others["mlp.down_proj"] ?? weights["mlp.down_proj"]!
-      try body(index, run.count / hidden, down.times(inner(Array(run), others)))
+      try body(run.count / hidden, down.times(inner(Array(run), others)))
     }
   }
 

@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Models
 internal import TensorCore
 
 /// What stands between two blocks (or the halves of one) for all calibration windows: runs of windows of one length,
@@ -93,6 +94,15 @@ final class HiddenStates {
       try FloatConversion.toFloat32(dtype, stored, into: &bytes)
     }
     return values
+  }
+}
+
+extension HiddenStates: CalibrationInputs {
+  var rows: [Int] { runs.map { $0.sequences * $0.tokens } }
+
+  func run(_ index: Int) throws -> CalibrationRun {
+    CalibrationRun(
+      sequences: runs[index].sequences, tokens: runs[index].tokens, values: try self[index])
   }
 }
 

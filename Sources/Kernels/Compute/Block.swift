@@ -13,11 +13,13 @@ public protocol Block: Sendable {
   /// one order every time, with the weights as they are now.
   func forEachInput(of linear: String, _ body: (_ tokens: Int, _ values: [Float]) throws -> Void)
     throws
-  /// Hands on the outputs `[tokens][outputs]` of a module of the block (one of `foldSites`' parents), with other
-  /// weights in the place of some: every call gets the same tokens in the same runs.
+  /// The runs in parts, each of which memory has room for what comes to a module and what it makes of it.
+  func parts(of parent: String) throws -> [Range<Int>]
+  /// Hands on the outputs `[tokens][outputs]` of a module of the block (one of `foldSites`' parents) in some runs,
+  /// with other weights in the place of some: every call gets the same tokens in the same order.
   func forEachOutput(
-    of parent: String, replacing weights: [String: Matrix],
-    _ body: (_ run: Int, _ tokens: Int, _ values: [Float]) throws -> Void
+    of parent: String, in runs: Range<Int>, replacing weights: [String: Matrix],
+    _ body: (_ tokens: Int, _ values: [Float]) throws -> Void
   ) throws
 }
 

@@ -10,13 +10,15 @@ public final class CalibrationBlock: Block, @unchecked Sendable {
   let ropes: [RopePlan]
   let loader: WeightLoader
   var weights: BlockWeights
-  private let inputs: [CalibrationRun]
+  private let inputs: any CalibrationInputs
+  /// Bytes that what comes to a module, and goes out of it, may take.
+  private let room: Int
   /// Linear layers that are not the checkpoint's any more.
   private var matrices: [String: Matrix] = [:]
   private var biases: [String: [Float]] = [:]
   private var norms: [String: NormValues] = [:]
-  /// The inputs of the module that was asked for last.
-  private var taken: (module: String, runs: [ModuleInput])?
+  /// What came in some runs to the module that was asked for last.
+  private var taken: TakenInputs?
   let pool: BufferPool
 
   /// Linear layers that nothing is to be learned of, such as experts that too few tokens come to: no site is
@@ -24,9 +26,10 @@ public final class CalibrationBlock: Block, @unchecked Sendable {
   private let starved: Set<String>
 
   public init(
-    _ block: DecoderBlock, inputs: [CalibrationRun], leavingOut starved: Set<String> = []
+    _ block: DecoderBlock, inputs: any CalibrationInputs, room: Int = .max,
+    leavingOut starved: Set<String> = []
   ) {
-    self.starved = starved
+    (self.starved, self.room) = (starved, room)
     plan = block.plan
     ropes = block.ropes
     loader = block.loader
@@ -80,47 +83,62 @@ public final class CalibrationBlock: Block, @unchecked Sendable {
     of linear: String, _ body: (_ tokens: Int, _ values: [Float]) throws -> Void
   ) throws {
     _ = try linearPlan(linear)
-    for run in inputs {
-      if let input = try input(of: linear, run) { try body(input.rows, input.values) }
+    let all = 0..<inputs.rows.count
+    let parent = plan.foldSites.first { $0.linears.contains(linear) }?.parent ?? linear
+    if try parts(of: parent).count == 1 {
+      for input in try taken(linear, all) { try body(input.rows, input.values) }
+      return
+    }
+    for run in all {
+      if let input = try input(of: linear, inputs.run(run)) { try body(input.rows, input.values) }
     }
   }
 
-  /// One pass that hands on the inputs of all linear layers, each by the names of those that share it.
-  public func forEachInput(
-    _ body: (_ linears: [String], _ tokens: Int, _ values: [Float]) throws -> Void
-  ) throws {
-    let known = Set(plan.linears.map(\.name))
-    try withoutActuallyEscaping(body) { body in
-      for run in inputs {
-        try pass(run) { readers, input, rows, width in
-          try body(readers.filter(known.contains), rows, self.compute.floats(input, rows * width))
-        }
+  /// As many runs a part as there is room for their inputs and outputs, one at least.
+  public func parts(of parent: String) throws -> [Range<Int>] {
+    let width = try plan.widths(of: parent)
+    var parts: [Range<Int>] = []
+    var bytes = 0
+    for (run, rows) in inputs.rows.enumerated() {
+      let size = rows * width * 4
+      if let last = parts.last, bytes + size <= room {
+        parts[parts.count - 1] = last.lowerBound..<run + 1
+        bytes += size
+      } else {
+        parts.append(run..<run + 1)
+        bytes = size
       }
     }
+    return parts
   }
 
   public func forEachOutput(
-    of parent: String, replacing others: [String: Matrix],
-    _ body: (_ run: Int, _ tokens: Int, _ values: [Float]) throws -> Void
+    of parent: String, in runs: Range<Int>, replacing others: [String: Matrix],
+    _ body: (_ tokens: Int, _ values: [Float]) throws -> Void
   ) throws {
     var loaded: [String: LoadedLinear] = [:]
     for (linear, matrix) in others {
       loaded[linear] = try load(linear, matrix, bias: bias(linear))
     }
     let changed = weights.replacing(loaded)
-    for (index, input) in try moduleInputs(parent).enumerated() {
-      let output = try output(of: parent, input, changed)
-      try body(index, input.rows, output)
+    for input in try taken(parent, runs) {
+      try body(input.rows, output(of: parent, input, changed))
     }
   }
 
   /// The block's outputs, the next one's inputs.
   public func outputs() throws -> [CalibrationRun] {
-    try inputs.map { run in
-      var output = run
-      output.values = try compute.floats(pass(run), run.values.count)
-      return output
+    try inputs.rows.indices.map { index in
+      var run = try inputs.run(index)
+      run.values = try output(of: run)
+      return run
     }
+  }
+
+  /// Gives back the memory of kept inputs.
+  public func forgetInputs() {
+    taken = nil
+    pool.empty()
   }
 
   var compute: any Compute { loader.compute }
@@ -145,12 +163,32 @@ public final class CalibrationBlock: Block, @unchecked Sendable {
     return norm
   }
 
-  /// The inputs of a module in all runs, kept until another is asked for or a weight changes. A run in which
+  /// The inputs of a module in some runs, kept until others are asked for or a weight changes. A run in which
   /// no token comes to an expert is left out.
-  private func moduleInputs(_ module: String) throws -> [ModuleInput] {
-    if let taken, taken.module == module { return taken.runs }
-    let runs = try inputs.compactMap { try input(of: module, $0) }
-    taken = (module, runs)
-    return runs
+  private func taken(_ module: String, _ runs: Range<Int>) throws -> [ModuleInput] {
+    if let taken, taken.runs == runs, taken.readers.contains(module) { return taken.inputs }
+    taken = nil
+    let found = try runs.compactMap { try input(of: module, inputs.run($0)) }
+    taken = TakenInputs(
+      readers: Set(found.first?.readers ?? []).union([module]), runs: runs, inputs: found)
+    return found
+  }
+}
+
+/// What came to some modules that read the same, in some runs.
+private struct TakenInputs {
+  let readers: Set<String>
+  let runs: Range<Int>
+  let inputs: [ModuleInput]
+}
+
+extension BlockPlan {
+  /// Numbers that a token brings to attention, feed-forward or a linear layer, and those that come out of it.
+  public func widths(of module: String) throws -> Int {
+    if module == attention.name || module == feedForwardName { return 2 * attentionNorm.width }
+    guard let linear = linears.first(where: { $0.name == module }) else {
+      throw Failure(.internal, at: module, "the block \(name) has no such module")
+    }
+    return linear.columns + linear.rows
   }
 }

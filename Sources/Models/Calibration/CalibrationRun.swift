@@ -18,6 +18,20 @@ public struct CalibrationRun: Sendable {
   public var rows: Int { sequences * tokens }
 }
 
+/// Hidden states that calibration brings to a block, read run by run, so that memory need not hold them all.
+public protocol CalibrationInputs {
+  /// Tokens of each run, those of all its sequences.
+  var rows: [Int] { get }
+  /// Throws `io`.
+  func run(_ index: Int) throws -> CalibrationRun
+}
+
+extension [CalibrationRun]: CalibrationInputs {
+  public var rows: [Int] { map(\.rows) }
+
+  public func run(_ index: Int) -> CalibrationRun { self[index] }
+}
+
 extension CausalModel {
   /// Hidden states before the first block of windows `[windows][tokens]` of token ids, `batch` windows a run;
   /// all windows are of one length. Throws `usage` for ids that are no tokens and windows longer than the model

@@ -20,6 +20,8 @@ final class BufferPool {
     return if let best { free.remove(at: best) } else { try compute.makeBuffer(count) }
   }
 
+  func empty() { free = [] }
+
   func give(_ buffers: Buffer?...) {
     give(buffers.compactMap(\.self))
   }

@@ -15,7 +15,7 @@ public struct ClipSearch: Sendable, Equatable {
   public init(tokens: Int? = nil) { self.tokens = tokens }
 
   /// Queries and keys are left out: their products decide what attention attends to.
-  static func isClipped(_ linear: String) -> Bool {
+  public static func isClipped(_ linear: String) -> Bool {
     let parts = linear.split(separator: ".").suffix(2).joined(separator: ".")
     return !["q_", "k_", "query", "key", "Wqkv", "qkv", "c_attn"].contains { parts.contains($0) }
   }

@@ -1,53 +1,58 @@
 import Kernels
 import TensorCore
 
-/// Mean squared difference between a parent's outputs with its own weights and with others.
+/// Mean squared differences between a parent's outputs with its own weights and with those of some candidates.
 ///
 /// Where the parent is the one linear layer, tr(ΔW·XᵀX·ΔWᵀ) over the Gram matrix of all inputs: the same
-/// number without a pass for each candidate. Otherwise the block is run. Sums in f64.
-final class ParentLoss {
-  private let measure: ([String: Matrix]) throws -> Double
+/// number without a pass for each candidate. Otherwise the block is run, part by part of the tokens, so that
+/// memory holds the outputs of one part. Sums in f64, in the order of tokens whatever the parts.
+struct ParentLoss<Parent: Block> {
+  /// A candidate's weights by linear layer; nil: none, its loss is NaN.
+  typealias Candidate = (_ index: Int) throws -> [String: Matrix]?
 
-  /// nil where no token reaches the parent.
-  init?(_ block: some Block, _ site: FoldSite, threads: Int) throws {
-    let found =
-      site.linears == [site.parent]
-      ? try Self.byGram(block, site.parent, threads)
-      : try Self.byOutputs(block, site.parent)
-    guard let found else { return nil }
-    measure = found
+  let block: Parent
+  let site: FoldSite
+  let threads: Int
+
+  /// One loss for each candidate; nil where no token reaches the parent.
+  func values(_ count: Int, _ candidate: Candidate) throws -> [Double]? {
+    site.linears == [site.parent]
+      ? try byGram(count, candidate) : try byOutputs(count, candidate)
   }
 
-  func value(_ weights: [String: Matrix]) throws -> Double { try measure(weights) }
-
-  private static func byGram(
-    _ block: some Block, _ linear: String, _ threads: Int
-  ) throws -> (([String: Matrix]) throws -> Double)? {
+  private func byGram(_ count: Int, _ candidate: Candidate) throws -> [Double]? {
+    let linear = site.parent
     let original = try block.weight(linear)
     guard let gram = try block.gram(of: linear, columns: original.columns, threads: threads)
     else { return nil }
-    let count = Double(gram.tokens) * Double(original.rows)
-    return { weights in
+    let numbers = Double(gram.tokens) * Double(original.rows)
+    return try (0..<count).map { index in
+      guard let weights = try candidate(index) else { return .nan }
       guard let weight = weights[linear] else { return 0 }
-      return gram.matrix.sumOfForms(of: weight, minus: original, threads: threads) / count
+      return gram.matrix.sumOfForms(of: weight, minus: original, threads: threads) / numbers
     }
   }
 
-  private static func byOutputs(
-    _ block: some Block, _ parent: String
-  ) throws -> (([String: Matrix]) throws -> Double)? {
-    var expected: [[Float]] = []
-    try block.forEachOutput(of: parent, replacing: [:]) { expected.append($2) }
-    let outputs = expected
-    let count = outputs.reduce(0) { $0 + $1.count }
-    guard count > 0 else { return nil }
-    return { weights in
-      var sum = 0.0
-      try block.forEachOutput(of: parent, replacing: weights) { run, _, values in
-        sum += squaredDistance(outputs[run], values)
+  private func byOutputs(_ count: Int, _ candidate: Candidate) throws -> [Double]? {
+    var sums = [Double](repeating: 0, count: count)
+    var numbers = 0
+    for runs in try block.parts(of: site.parent) {
+      var expected: [[Float]] = []
+      try block.forEachOutput(of: site.parent, in: runs, replacing: [:]) { expected.append($1) }
+      numbers += expected.reduce(0) { $0 + $1.count }
+      for index in 0..<count {
+        guard let weights = try candidate(index) else {
+          sums[index] = .nan
+          continue
+        }
+        var place = 0
+        try block.forEachOutput(of: site.parent, in: runs, replacing: weights) { _, values in
+          sums[index] += squaredDistance(expected[place], values)
+          place += 1
+        }
       }
-      return sum / Double(count)
     }
+    return numbers > 0 ? sums.map { $0 / Double(numbers) } : nil
   }
 }
 

@@ -46,21 +46,23 @@ public struct SalientChannels: Sendable {
   ) throws -> Losses? {
     let weights = try site.linears.map { ($0, try block.weight($0)) }
     guard let columns = weights.first?.1.columns,
-      let inputs = try ChannelMeans(block, site.linears[0], columns: columns),
-      let loss = try ParentLoss(block, site, threads: threads)
+      let inputs = try ChannelMeans(block, site.linears[0], columns: columns)
     else { return nil }
     let rounded = weights.map { ($0, grid.rounded($1, threads: threads, on: level)) }
     let kept = min(columns, max(1, Int((share * Double(columns)).rounded())))
-    func value(_ sizes: [Float]?) throws -> Double {
-      let channels = sizes.map { Self.largest(kept, of: $0) } ?? []
+    let sizes = [inputs.means, Self.lengths(weights.map(\.1)), drawn(columns)]
+    let channels = [[]] + sizes.map { Self.largest(kept, of: $0) }
+    let loss = ParentLoss(block: block, site: site, threads: threads)
+    let found = try loss.values(channels.count) { index in
       let mixed = zip(weights, rounded).map { original, rounded in
-        (rounded.0, rounded.1.columns(channels, from: original.1))
+        (rounded.0, rounded.1.columns(channels[index], from: original.1))
       }
-      return try loss.value(Dictionary(uniqueKeysWithValues: mixed))
+      return Dictionary(uniqueKeysWithValues: mixed)
     }
-    return Losses(
-      site: site, kept: kept, plain: try value(nil), byInputs: try value(inputs.means),
-      byWeights: try value(Self.lengths(weights.map(\.1))), byChance: try value(drawn(columns)))
+    return found.map {
+      Losses(
+        site: site, kept: kept, plain: $0[0], byInputs: $0[1], byWeights: $0[2], byChance: $0[3])
+    }
   }
 
   private func drawn(_ count: Int) -> [Float] {

@@ -17,31 +17,40 @@ struct ScaleSearch {
   }
 
   func run(_ block: some Block) throws -> SiteResult {
+    let nothing = SiteResult(site: site, losses: [], best: nil, plainLoss: 0, fold: nil)
     let weights = try site.linears.map { ($0, try block.weight($0)) }
     guard site.linears.contains(where: { awq.grid(of: $0) != nil }),
       let columns = weights.first?.1.columns,
-      let inputs = try ChannelMeans(block, reader, columns: columns),
-      let loss = try ParentLoss(block, site, threads: threads)
-    else { return SiteResult(site: site, losses: [], best: nil, plainLoss: 0, fold: nil) }
+      let inputs = try ChannelMeans(block, reader, columns: columns)
+    else { return nothing }
     let range = awq.rules == .best ? try range(weights.map(\.1), block) : nil
     let shares = WeightShares(weights.map(\.1), group: awq.grid.group(columns))
-    let plainLoss = try loss.value(rounded(weights, scales: nil))
-    var masters = weights
-    var losses: [Double] = []
-    var best: Best?
-    for (index, candidate) in candidates.enumerated() {
-      let scales = candidate.scales(inputs.means, shares.means)
-      let isHeld = range?.holds(scales) ?? true
-      let value = isHeld ? try loss.value(rounded(masters, scales: scales)) : .nan
-      if awq.measuresScaledWeights, index == 0 {
-        masters = weights.map { ($0.0, $0.1.columns(times: scales)) }
-      }
-      losses.append(value)
-      if value.isFinite, value < best?.loss ?? .infinity {
-        best = Best(index: index, loss: value, scales: scales)
-      }
+    let scales = candidates.map { $0.scales(inputs.means, shares.means) }
+    let masters = masters(weights, scales.first ?? [])
+    let loss = ParentLoss(block: block, site: site, threads: threads)
+    // The first is rounding without scales.
+    let found = try loss.values(1 + scales.count) { index in
+      guard index > 0 else { return rounded(weights, scales: nil) }
+      guard range?.holds(scales[index - 1]) ?? true else { return nil }
+      return rounded(index == 1 ? weights : masters, scales: scales[index - 1])
     }
-    return try result(losses, best, plainLoss)
+    guard let found else { return nothing }
+    let losses = Array(found.dropFirst())
+    return try result(losses, best(losses, scales), found[0])
+  }
+
+  /// What is rounded from the second candidate on.
+  private func masters(_ weights: [(String, Matrix)], _ first: [Float]) -> [(String, Matrix)] {
+    guard awq.measuresScaledWeights else { return weights }
+    return weights.map { ($0.0, $0.1.columns(times: first)) }
+  }
+
+  private func best(_ losses: [Double], _ scales: [[Float]]) -> Best? {
+    var best: Best?
+    for (index, loss) in losses.enumerated() where loss.isFinite && loss < best?.loss ?? .infinity {
+      best = Best(index: index, loss: loss, scales: scales[index])
+    }
+    return best
   }
 
   private func result(

@@ -103,9 +103,11 @@ private struct DrawnLinear: Block {
     }
   }
 
+  func parts(of parent: String) throws -> [Range<Int>] { [] }
+
   func forEachOutput(
-    of parent: String, replacing weights: [String: Matrix],
-    _ body: (Int, Int, [Float]) throws -> Void
+    of parent: String, in runs: Range<Int>, replacing weights: [String: Matrix],
+    _ body: (Int, [Float]) throws -> Void
   ) throws {
     throw Failure(.internal, at: parent, "a linear layer is measured by its inputs alone")
   }

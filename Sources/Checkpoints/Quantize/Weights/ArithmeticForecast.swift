@@ -25,10 +25,11 @@ public struct ArithmeticForecast: Sendable, Equatable {
 
   private init() {}
 
-  /// `room`: bytes of kept inputs; nil: every window goes once through every layer.
+  /// `room`: bytes of kept inputs; nil: every window goes once through every layer. `searchRoom` is what AWQ's
+  /// search may keep.
   init(
     _ blueprint: Blueprint, _ modules: QuantizedModules, _ quantization: WeightQuantization,
-    _ calibration: Calibration, room: Int?
+    _ calibration: Calibration, room: Int?, searchRoom: Int
   ) {
     let tokens = Double(calibration.usedTokens)
     let seen = calibration.windows.reduce(0.0) { $0 + Double($1.count) * Double($1.count + 1) / 2 }
@@ -45,7 +46,9 @@ public struct ArithmeticForecast: Sendable, Equatable {
         products += tokens * (cost.last[half] ?? 0) * times.last[half, default: 0]
       }
       attention += seen * cost.position * times.inner[.attention, default: 0]
-      add(own, of: block, quantization, tokens, attention: seen * cost.position)
+      add(
+        own, of: block, quantization, tokens, attention: seen * cost.position,
+        searchRoom: searchRoom)
     }
     for module in modules.modules where module.block == nil && quantization.takesMoments {
       add(hessianOf: module.columns, rows: [module.rows], tokens, quantization)
@@ -60,46 +63,17 @@ public struct ArithmeticForecast: Sendable, Equatable {
 
   private mutating func add(
     _ modules: [QuantizedModules.Module], of block: BlockPlan,
-    _ quantization: WeightQuantization, _ tokens: Double, attention: Double
+    _ quantization: WeightQuantization, _ tokens: Double, attention: Double, searchRoom: Int
   ) {
     let names = Set(modules.map(\.name))
     let groups = block.inputGroups.map { $0.filter { names.contains($0.name) } }
-    for group in groups where !group.isEmpty {
+    for group in groups where !group.isEmpty && quantization.takesMoments {
       let share = block.share(of: group[0])
-      if quantization.takesMoments {
-        add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share, quantization)
-      }
-      if quantization.method.folds, quantization.clips, !quantization.permutes {
-        let (count, rows) = (Double(group[0].columns), Double(group.reduce(0) { $0 + $1.rows }))
-        search += count * count * (tokens * share + 6 * rows)
-      }
+      add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share, quantization)
     }
     guard quantization.method.folds, !names.isEmpty else { return }
-    let candidates = quantization.awqRatio != nil ? 2.0 : quantization.awqRules == .best ? 41 : 21
-    for site in block.foldSites {
-      add(site, of: block, tokens, attention: attention, candidates)
-    }
-  }
-
-  private mutating func add(
-    _ site: FoldSite, of block: BlockPlan, _ tokens: Double, attention: Double,
-    _ candidates: Double
-  ) {
-    let cost = block.cost
-    func half(_ half: BlockHalf) -> Double {
-      tokens * ((cost.inner[half] ?? 0) + (cost.last[half] ?? 0))
-        + (half == .attention ? attention : 0)
-    }
-    // The inputs' means, and the inputs of what is compared: two passes that end there.
-    search += 2 * half(.attention)
-    if site.parent == block.attention.name {
-      search += (candidates + 1) * half(.attention)
-    } else if site.parent == block.feedForwardName, site.linears != [site.parent] {
-      search += (candidates + 1) * half(.feedForward)
-    } else if let linear = block.linears.first(where: { $0.name == site.parent }) {
-      let (count, rows) = (Double(linear.columns), Double(linear.rows))
-      search += count * count * (tokens * block.share(of: linear) + candidates * rows)
-    }
+    let search = SearchCost(block, quantization, tokens, attention: attention, room: searchRoom)
+    self.search += search.scales + search.clips(groups)
   }
 
   private mutating func add(

@@ -22,10 +22,6 @@ struct FoldedBlock {
     _ parent: CalibratedRun, _ block: DecoderBlock, _ modules: [QuantizedModules.Module]
   ) throws {
     let quantization = parent.plan.quantization
-    let runs = try parent.states.runs.enumerated().map { index, run in
-      CalibrationRun(
-        sequences: run.sequences, tokens: run.tokens, values: try parent.states[index])
-    }
     let found = try Self.tokens(parent, block)
     let all = parent.calibration.usedTokens
     tokens = found
@@ -33,7 +29,9 @@ struct FoldedBlock {
     for module in modules where starvation[module.name] != nil {
       try quantization.checkStarved(module.name, found[module.name] ?? 0)
     }
-    folded = CalibrationBlock(block, inputs: runs, leavingOut: Set(starvation.keys))
+    folded = CalibrationBlock(
+      block, inputs: parent.states, room: parent.plan.memory.searchRoom,
+      leavingOut: Set(starvation.keys))
     let size = quantization.groupSize
     var awq = Quantizers.AWQ(
       AWQGrid(
@@ -51,6 +49,7 @@ struct FoldedBlock {
       quantization: quantization, threads: parent.plan.options.threads)
     for module in modules { awq.overrides[module.name] = quantizer.awq(module) }
     result = try awq.search(folded, threads: parent.plan.options.threads)
+    folded.forgetInputs()
     for fold in result.folds { try folded.apply(fold) }
     self.block = folded.decoderBlock
     changed = try Self.changed(folded, result.folds, besides: names, of: parent.plan.source)

@@ -10,16 +10,13 @@ struct PlannedFates {
   /// Tensors that scales may be folded into, each written in its own place with other numbers.
   private let folded: Set<String>
 
-  /// Reads the config only. Throws `unsupported` for an architecture that AWQ does not know.
-  init(
-    _ source: Checkpoint, _ modules: QuantizedModules, _ quantization: WeightQuantization
-  ) throws {
+  /// `blueprint` is that of a model that AWQ folds scales in; nil: none are folded.
+  init(_ source: Checkpoint, _ modules: QuantizedModules, folding blueprint: Blueprint?) {
     self.source = source
-    guard quantization.method.folds, source.config.model != nil else {
+    guard let blueprint else {
       folded = []
       return
     }
-    let blueprint = try source.blueprint()
     let numbers = Set(modules.modules.compactMap(\.block))
     folded = Set(
       blueprint.blocks.enumerated().filter { numbers.contains($0.offset) }

@@ -1,6 +1,7 @@
 public import Codecs
 internal import Containers
 internal import Kernels
+internal import Models
 public import TensorCore
 
 /// The quantization of a dense checkpoint as a value: layers, settings and layouts, all checked before anything
@@ -55,9 +56,12 @@ public struct WeightPlan: Sendable {
     self.modules = modules
     try Self.check(statistics, modules, quantization)
     self.maxMemory = maxMemory
+    let blueprint = try calibration.map { _ in try source.blueprint() }
     (memory, arithmetic, leastArithmetic) = try Self.forecasts(
-      source, modules, quantization, calibration, threads: options.threads, limit: maxMemory)
-    let planned = try PlannedFates(source, modules, quantization)
+      source, blueprint, modules, quantization, calibration, threads: options.threads,
+      limit: maxMemory)
+    let planned = PlannedFates(
+      source, modules, folding: quantization.method.folds ? blueprint : nil)
     forecasts = try quantization.formats.map {
       try FormatForecast($0, modules, quantization, of: source, planned, options)
     }
@@ -68,11 +72,10 @@ public struct WeightPlan: Sendable {
   /// What a calibrated run takes. Throws `unsupported` for a model that can't be run, `usage` where it needs more
   /// memory than it may take.
   private static func forecasts(
-    _ source: Checkpoint, _ modules: QuantizedModules, _ quantization: WeightQuantization,
-    _ calibration: Calibration?, threads: Int, limit: Int?
+    _ source: Checkpoint, _ blueprint: Blueprint?, _ modules: QuantizedModules,
+    _ quantization: WeightQuantization, _ calibration: Calibration?, threads: Int, limit: Int?
   ) throws -> (MemoryForecast, ArithmeticForecast, least: ArithmeticForecast) {
-    guard let calibration else { return (.none, .none, .none) }
-    let blueprint = try source.blueprint()
+    guard let calibration, let blueprint else { return (.none, .none, .none) }
     if quantization.asymmetry != nil, blueprint.blocks.contains(where: \.hasExperts) {
       throw Failure(
         .unsupported, at: "--gptaq", "experts may get other tokens than in the unquantized model",
@@ -84,12 +87,11 @@ public struct WeightPlan: Sendable {
       throw Failure(
         .usage, at: "--max-memory", "the run does not fit",
         expected: "at least \(memory.least) bytes", found: "\(limit)",
-        remedy: memory.search > 0
-          ? "more memory, or less calibration text (--num-samples, --seq-len)"
-          : "more memory, or shorter windows (--seq-len)")
+        remedy: "more memory, or shorter windows (--seq-len)")
     }
     func arithmetic(_ room: Int?) -> ArithmeticForecast {
-      ArithmeticForecast(blueprint, modules, quantization, calibration, room: room)
+      ArithmeticForecast(
+        blueprint, modules, quantization, calibration, room: room, searchRoom: memory.searchRoom)
     }
     return (memory, arithmetic(memory.inputRoom), arithmetic(nil))
   }
