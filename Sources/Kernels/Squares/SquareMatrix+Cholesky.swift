@@ -32,14 +32,18 @@ extension SquareMatrix {
     return diagonal.allSatisfy { $0 > 0 && $0.isFinite }
   }
 
-  /// The inverse of an upper triangle, with zeros below; nil where it has none. O(n³/3).
-  public func invertedTriangle(threads: Int = Processor.cores) -> SquareMatrix? {
-    let result = SquareMatrix(count: count, precision: precision)
+  /// The inverse of an upper triangle, with zeros below, in memory of `store` where there is one; nil where it has
+  /// none. O(n³/3).
+  public func invertedTriangle(
+    threads: Int = Processor.cores, in store: MatrixStore? = nil
+  ) -> SquareMatrix? {
+    let result = SquareMatrix(count: count, precision: precision, in: store)
     let hasInverse = Atomic(true)
     parallelFor(tiles, threads: threads) { tile in
       let own = range(tile)
       let corner = result.block(own, own)
       corner.copy(block(own, own))
+      result.block(own, 0..<own.lowerBound).clear()
       if !corner.invertTriangle() { hasInverse.store(false, ordering: .relaxed) }
     }
     guard hasInverse.load(ordering: .relaxed) else { return nil }

@@ -4,16 +4,20 @@ extension SquareMatrix {
   /// Adds xᵀ·x of f32 inputs x `[tokens][count]` (f64 in an f64 matrix) to the upper triangle, tile by
   /// tile: half of a full product. O(tokens·count²/2).
   public func addGram(_ inputs: RawSpan, tokens: Int, threads: Int = Processor.cores) {
-    let pairs = trianglePairs
+    let sides = gramSides
+    // The whole tiles come before the halves on the diagonal, so that threads end together.
+    let pairs = Self.pairs(sides.count).sorted {
+      ($0.row == $0.column ? 1 : 0, $0.row) < ($1.row == $1.column ? 1 : 0, $1.row)
+    }
     withInputs(inputs, tokens) { inputs in
       parallelFor(pairs.count, threads: threads) { index in
-        let (row, column) = pairs[index]
-        let target = block(range(row), range(column))
-        let left = inputs.columns(range(row))
+        let (row, column) = (sides[pairs[index].row], sides[pairs[index].column])
+        let target = block(row, column)
+        let left = inputs.columns(row)
         if row == column {
           target.addGram(left)
         } else {
-          target.multiply(left, turnsLeft: true, inputs.columns(range(column)), adding: 1)
+          target.multiply(left, turnsLeft: true, inputs.columns(column), adding: 1)
         }
       }
     }
@@ -36,7 +40,7 @@ extension SquareMatrix {
 
   /// Multiplies the upper triangle and puts it below the diagonal as well. O(count²).
   public func completeTriangle(times factor: Double, threads: Int = Processor.cores) {
-    let pairs = trianglePairs
+    let pairs = Self.pairs(tiles)
     parallelFor(pairs.count, threads: threads) { index in
       let (row, column) = pairs[index]
       complete(
@@ -84,8 +88,15 @@ extension SquareMatrix {
     }
   }
 
-  private var trianglePairs: [(row: Int, column: Int)] {
-    (0..<tiles).flatMap { row in (row..<tiles).map { (row, $0) } }
+  /// An eighth of the matrix, within what is worth a product and what fits a cache; a half of small ones.
+  private var gramSides: [Range<Int>] {
+    let parts = count <= 1024 ? 2 : 8
+    let side = min(512, max(256, count.dividedRoundingUp(by: parts * 64) * 64))
+    return stride(from: 0, to: count, by: side).map { $0..<min($0 + side, count) }
+  }
+
+  private static func pairs(_ sides: Int) -> [(row: Int, column: Int)] {
+    (0..<sides).flatMap { row in (row..<sides).map { (row, $0) } }
   }
 
   private func withInputs(_ inputs: RawSpan, _ tokens: Int, _ body: (BLASBlock) -> Void) {

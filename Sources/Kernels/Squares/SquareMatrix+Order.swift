@@ -1,11 +1,13 @@
 extension SquareMatrix {
   /// Rows and columns in another order, `order[i]` the one that comes to place i, and in a precision of
-  /// its own. O(count²).
+  /// its own, in memory of `store` where there is one. O(count²).
   public func ordered(
-    by order: [Int], precision: Precision? = nil, threads: Int = Processor.cores
+    by order: [Int], precision: Precision? = nil, threads: Int = Processor.cores,
+    in store: MatrixStore? = nil
   ) -> SquareMatrix {
     precondition(order.count == count && order.allSatisfy { (0..<count).contains($0) })
-    let result = SquareMatrix(count: count, precision: precision ?? self.precision)
+    let result = SquareMatrix(
+      count: count, precision: precision ?? self.precision, in: store)
     parallelFor(tiles, threads: threads) { tile in
       for row in range(tile) {
         result.row(row).gather(self.row(order[row]), order)

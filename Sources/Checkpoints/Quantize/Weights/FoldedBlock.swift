@@ -66,11 +66,12 @@ struct FoldedBlock {
       tokens[name] = block.plan.hasExperts ? 0 : parent.calibration.usedTokens
     }
     guard block.plan.hasExperts else { return tokens }
-    for (index, batch) in parent.states.runs.enumerated() {
-      _ = try parent.run.run(block, parent.states[index], sequences: batch.sequences) {
-        readers, rows, _, _ in
-        for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
-        return true
+    for index in parent.states.runs.indices {
+      try parent.states.with(index, parent.run) { hidden, shape in
+        try parent.run.run(block, BlockHalf.allCases, hidden, shape) { readers, _, rows, _ in
+          for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
+          return true
+        }
       }
     }
     return tokens
