@@ -12,16 +12,23 @@ enum Conv1D {
   static func placed(_ layers: [LayerClaim], _ config: ModelConfig) -> [LayerClaim] {
     guard isKind(config) else { return layers }
     return layers.map { layer in
-      guard let last = layer.name.split(separator: ".").last, names.contains(last) else {
-        return layer
-      }
+      guard isNamed(layer.name) else { return layer }
       var layer = layer
       layer.dense = DensePlace(name: layer.dense.name, isTransposed: true)
       return layer
     }
   }
 
-  private static func isKind(_ config: ModelConfig) -> Bool {
+  /// Whether a dense model holds the weight of a module as `[inputs, outputs]`.
+  static func holds(_ module: String, _ config: ModelConfig) -> Bool {
+    isNamed(module) && isKind(config)
+  }
+
+  private static func isNamed(_ module: String) -> Bool {
+    module.split(separator: ".").last.map(names.contains) ?? false
+  }
+
+  static func isKind(_ config: ModelConfig) -> Bool {
     let object = config.model?.object
     if let type = object?["model_type"]?.string { return modelTypes.contains(type) }
     let names = object?["architectures"]?.array?.compactMap(\.string) ?? []

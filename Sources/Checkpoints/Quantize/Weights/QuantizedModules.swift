@@ -7,12 +7,15 @@ struct QuantizedModules {
   struct Module: Sendable {
     let name: String
     let weight: Tensor
+    /// Whether the weight is stored as `[inputs, outputs]`.
+    let isTransposed: Bool
     let settings: Scheme.Settings
     /// The number of its block; nil for the head.
     let block: Int?
 
-    var rows: Int { weight.shape[0] }
-    var columns: Int { weight.shape[1] }
+    /// Outputs and inputs, however the weight is stored.
+    var rows: Int { weight.shape[isTransposed ? 1 : 0] }
+    var columns: Int { weight.shape[isTransposed ? 0 : 1] }
     /// Columns of a group, at most a row.
     var groupSize: Int {
       settings.groupSize == -1 ? columns : min(settings.groupSize, columns)
@@ -35,7 +38,6 @@ struct QuantizedModules {
   init(
     of source: Checkpoint, _ quantization: WeightQuantization, known: Set<String> = []
   ) throws {
-    try LinearModules.checkOrientation(source)
     try Self.checkExperts(source)
     var modules: [Module] = []
     var skipped: [String] = []
@@ -53,8 +55,8 @@ struct QuantizedModules {
       } else {
         modules.append(
           Module(
-            name: name, weight: tensor, settings: quantization.settings(for: name),
-            block: isHead ? nil : block))
+            name: name, weight: tensor, isTransposed: Conv1D.holds(name, source.config),
+            settings: quantization.settings(for: name), block: isHead ? nil : block))
       }
     }
     guard !modules.isEmpty else {
