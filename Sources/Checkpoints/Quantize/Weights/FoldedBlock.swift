@@ -112,7 +112,7 @@ struct FoldedBlock {
     func takeWeight(_ linear: String) throws {
       guard !quantized.contains(linear) else { return }
       let weight = try block.weight(linear)
-      let isTransposed = Conv1D.holds(linear, source.config)
+      let isTransposed = try Conv1D.holds(linear, in: source)
       try take(linear + ".weight", (isTransposed ? weight.transposed : weight).values)
     }
     for fold in folds {

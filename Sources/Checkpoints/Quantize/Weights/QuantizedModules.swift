@@ -55,7 +55,7 @@ struct QuantizedModules {
       } else {
         modules.append(
           Module(
-            name: name, weight: tensor, isTransposed: Conv1D.holds(name, source.config),
+            name: name, weight: tensor, isTransposed: try Conv1D.holds(name, in: source),
             settings: quantization.settings(for: name), block: isHead ? nil : block))
       }
     }
@@ -79,6 +79,12 @@ struct QuantizedModules {
         .usage, at: "--quantize-head", "the model has no head of its own",
         expected: "a tensor lm_head.weight", found: "a head tied to the embeddings, or none")
     }
+    if quantization.quantizesHead, Self.tiesHead(source) {
+      throw Failure(
+        .usage, at: "--quantize-head",
+        "loaders take the embeddings for the head, whatever lies beside",
+        expected: "tie_word_embeddings false", found: "a head tied to the embeddings")
+    }
     let all = modules.map(\.name)
     for override in quantization.overrides
     where !all.contains(where: { override.modules.matchesPrefix(of: $0) }) {
@@ -92,6 +98,12 @@ struct QuantizedModules {
         .usage, at: "--skip", "the expression matches no linear layer",
         expected: "a module of \(source.path)", found: pattern.text)
     }
+  }
+
+  /// As the config says, and where it doesn't, the habit of its family.
+  private static func tiesHead(_ source: Checkpoint) -> Bool {
+    if let isTied = source.config.model?.object["tie_word_embeddings"]?.bool { return isTied }
+    return (try? source.blueprint().isTied) ?? false
   }
 
   private init(_ all: QuantizedModules, only modules: [Module]) {
