@@ -158,15 +158,8 @@ struct BlockQuantizer {
     let known = Set(made.map(\.record.name))
     return try modules.values.filter { !known.contains($0.name) }.sorted { $0.name < $1.name }.map {
       try quantizer.round(
-        Matrix(reading: $0.weight), $0, insteadOf: "the model's block does not read it")
+        $0.matrix, $0, insteadOf: "the model's block does not read it")
     }
-  }
-}
-
-extension QuantizedModules.Module {
-  /// The weight as the checkpoint has it. Throws `io`.
-  var matrix: Matrix {
-    get throws { try Matrix(reading: weight) }
   }
 }
 

@@ -151,7 +151,7 @@ final class CalibratedRun {
         }
         let hessian = try sum.finish()
         try save(hessian, of: [module])
-        return try plan.quantizer.make(Matrix(reading: module.weight), module, hessian)
+        return try plan.quantizer.make(module.matrix, module, hessian)
       }
       try files.write(place, layers: made.map(\.layer), changed: [], records: made.map(\.record))
     }

@@ -83,7 +83,7 @@ struct FoldedBlock {
   ) throws -> MadeLayer {
     guard let tokens = tokens[module.name] else {
       return try quantizer.round(
-        Matrix(reading: module.weight), module, insteadOf: "the model's block does not read it")
+        module.matrix, module, insteadOf: "the model's block does not read it")
     }
     let weight = try folded.weight(module.name)
     return try quantizer.roundClipped(
@@ -110,6 +110,12 @@ struct FoldedBlock {
       }
       changed.append(try BlockFiles.Changed(tensor, values))
     }
+    func takeWeight(_ linear: String) throws {
+      guard !quantized.contains(linear) else { return }
+      let weight = try block.weight(linear)
+      let isTransposed = try Conv1D.holds(linear, in: source)
+      try take(linear + ".weight", (isTransposed ? weight.transposed : weight).values)
+    }
     for fold in folds {
       switch fold.site.source {
       case .norm(let name, _):
@@ -118,11 +124,9 @@ struct FoldedBlock {
         try take(name + ".bias", norm.bias)
       case .linear(let name, _):
         try take(name + ".bias", block.bias(name))
-        if !quantized.contains(name) { try take(name + ".weight", block.weight(name).values) }
+        try takeWeight(name)
       }
-      for name in fold.site.linears where !quantized.contains(name) {
-        try take(name + ".weight", block.weight(name).values)
-      }
+      for name in fold.site.linears { try takeWeight(name) }
     }
     return changed
   }
