@@ -23,14 +23,17 @@ final class BlockInputs {
   private let movesOn: Bool
   /// Where sums of the difference to its inputs are wanted.
   private let original: Original?
+  /// What sums are made in.
+  private let precision: SquareMatrix.Precision
   private var left = BlockHalf.allCases
   /// What the last layer of the first half left reads, by run.
   private var kept: [Int: [Float]] = [:]
 
   init(
     _ states: HiddenStates, _ run: WindowRun, _ clock: StageClock, room: Int, threads: Int,
-    movesOn: Bool, original: Original? = nil
+    movesOn: Bool, original: Original? = nil, precision: SquareMatrix.Precision
   ) {
+    self.precision = precision
     (self.states, self.run, self.clock, self.original) = (states, run, clock, original)
     (self.room, self.threads, self.movesOn) = (room, threads, movesOn)
   }
@@ -43,7 +46,8 @@ final class BlockInputs {
   ) throws -> [HessianSum] {
     let halves = try halves(for: groups, block)
     let sums = zip(groups, columns).map {
-      HessianSum(columns: $1, hasDrift: original != nil, name: $0[0], threads: threads)
+      HessianSum(
+        columns: $1, precision: precision, hasDrift: original != nil, name: $0[0], threads: threads)
     }
     let places = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1[0], $0) })
     let last = keeps ? keptLayer(of: halves, block) : nil

@@ -40,7 +40,9 @@ final class CalibratedRun {
       : try HiddenStates(
         calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
         spill: plan.spills ? files.path + "/original-states" : nil)
-    statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
+    statistics = try plan.savedStatistics.map {
+      try StatisticsWriter($0, plan.modules.modules, plan.quantization.hessianType)
+    }
   }
 
   func quantize() throws {
@@ -108,7 +110,7 @@ final class CalibratedRun {
   ) -> BlockInputs {
     BlockInputs(
       states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
-      movesOn: movesOn, original: original)
+      movesOn: movesOn, original: original, precision: plan.quantization.hessianPrecision)
   }
 
   /// Keeps the second moments of what some layers read, where that was asked for.
@@ -123,8 +125,8 @@ final class CalibratedRun {
     if !files.holds(place) {
       let made = try modules.map { module in
         let sum = HessianSum(
-          columns: module.columns, hasDrift: originals != nil, name: module.name,
-          threads: plan.options.threads)
+          columns: module.columns, precision: plan.quantization.hessianPrecision,
+          hasDrift: originals != nil, name: module.name, threads: plan.options.threads)
         for index in states.runs.indices {
           sum.add(
             try run.headInput(states[index]),
