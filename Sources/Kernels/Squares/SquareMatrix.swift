@@ -50,6 +50,13 @@ public final class SquareMatrix: @unchecked Sendable {
     withMutableBytes { $0.copy(from: values.rawSpan) }
   }
 
+  /// Of numbers `[count][count]` in their own precision. Traps where there are others.
+  public convenience init(_ bytes: RawSpan, count: Int, precision: Precision) {
+    precondition(bytes.byteCount == count * count * precision.byteCount)
+    self.init(count: count, precision: precision)
+    withMutableBytes { $0.copy(from: bytes) }
+  }
+
   /// This matrix in another precision, or itself: each number rounded to nearest. O(count²).
   public func converted(
     to precision: Precision, threads: Int = Processor.cores

@@ -23,12 +23,15 @@ final class BlockInputs {
   private let movesOn: Bool
   /// Where sums of the difference to its inputs are wanted.
   private let original: Original?
+  /// What sums are made in.
+  private let precision: SquareMatrix.Precision
   private var left = BlockHalf.allCases
 
   init(
     _ states: HiddenStates, _ run: WindowRun, _ clock: StageClock, _ kept: KeptInputs, threads: Int,
-    movesOn: Bool, original: Original? = nil
+    movesOn: Bool, original: Original? = nil, precision: SquareMatrix.Precision
   ) {
+    self.precision = precision
     (self.states, self.run, self.clock, self.original) = (states, run, clock, original)
     (self.kept, self.threads, self.movesOn) = (kept, threads, movesOn)
   }
@@ -41,7 +44,8 @@ final class BlockInputs {
   ) throws -> [HessianSum] {
     let halves = try halves(for: groups, block)
     let sums = zip(groups, columns).map {
-      HessianSum(columns: $1, hasDrift: original != nil, name: $0[0], threads: threads)
+      HessianSum(
+        columns: $1, precision: precision, hasDrift: original != nil, name: $0[0], threads: threads)
     }
     let places = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1[0], $0) })
     let last = keeps ? keptLayer(of: halves, block) : nil

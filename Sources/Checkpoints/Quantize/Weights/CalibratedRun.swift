@@ -43,7 +43,9 @@ final class CalibratedRun {
       : try HiddenStates(
         calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
         spill: plan.spills ? files.path + "/original-states" : nil)
-    statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
+    statistics = try plan.savedStatistics.map {
+      try StatisticsWriter($0, plan.modules.modules, plan.quantization.hessianType)
+    }
   }
 
   func quantize() throws {
@@ -113,7 +115,7 @@ final class CalibratedRun {
   ) -> BlockInputs {
     BlockInputs(
       states, run, clock, kept, threads: plan.options.threads, movesOn: movesOn,
-      original: original)
+      original: original, precision: plan.quantization.hessianPrecision)
   }
 
   /// Keeps the second moments of what some layers read, where that was asked for.
@@ -139,8 +141,8 @@ final class CalibratedRun {
     if !files.holds(place) {
       let made = try modules.map { module in
         let sum = HessianSum(
-          columns: module.columns, hasDrift: originals != nil, name: module.name,
-          threads: plan.options.threads)
+          columns: module.columns, precision: plan.quantization.hessianPrecision,
+          hasDrift: originals != nil, name: module.name, threads: plan.options.threads)
         for index in states.runs.indices {
           let original = try originals.map { try headInput($0, index, run.compute.floats) }
           try headInput(states, index) { input, count in
