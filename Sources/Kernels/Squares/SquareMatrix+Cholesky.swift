@@ -32,8 +32,8 @@ extension SquareMatrix {
     return diagonal.allSatisfy { $0 > 0 && $0.isFinite }
   }
 
-  /// The inverse of an upper triangle, with zeros below, in memory of `store` where there is one; nil where it has
-  /// none. O(n³/3).
+  /// The inverse of an upper triangle; nil where it has none. Zeros lie below in the tiles on the diagonal; what is
+  /// in those below them is unspecified in memory of a `store`. O(n³/3).
   public func invertedTriangle(
     threads: Int = Processor.cores, in store: MatrixStore? = nil
   ) -> SquareMatrix? {
@@ -43,7 +43,6 @@ extension SquareMatrix {
       let own = range(tile)
       let corner = result.block(own, own)
       corner.copy(block(own, own))
-      result.block(own, 0..<own.lowerBound).clear()
       if !corner.invertTriangle() { hasInverse.store(false, ordering: .relaxed) }
     }
     guard hasInverse.load(ordering: .relaxed) else { return nil }

@@ -77,7 +77,7 @@ struct DampingLadder {
     let mean = Float(now.reduce(0) { $0 + Double($1) } / Double(now.count))
     let added = Float(damp) * mean
     let root = matrix.ordered(
-      by: order, precision: precision, threads: threads, in: store)
+      by: order, precision: precision, isTriangle: true, threads: threads, in: store)
     root.setDiagonal(now.map { $0 + added })
     guard root.factorReversed(threads: threads),
       let factor = root.invertedTriangle(threads: threads, in: store)
