@@ -6,7 +6,8 @@ struct WeightArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Layouts to write, several with commas, each into its own folder of the output: "
-        + WeightQuantization.formatNames.joined(separator: ", ") + ".", valueName: "a,b"))
+        + WeightQuantization.formatNames.joined(separator: ", ")
+        + ". By default gptq for rtn and gptq, awq for awq and awq+gptq.", valueName: "a,b"))
   var format: String?
 
   @Option(help: "Bits of a code: 2 to 8; 4 by default.")
@@ -38,7 +39,7 @@ struct WeightArguments: ParsableArguments {
 
   @Option(
     help:
-      "Search ranges by errors to this power; 0 takes whole ranges. 2.4 for GPTQ, 0 for rtn by default."
+      "Search ranges by errors to this power; 0 takes whole ranges. 2.4 for gptq, 0 for others by default."
   )
   var mse: Double?
 
@@ -83,6 +84,12 @@ struct WeightArguments: ParsableArguments {
       "What hidden states between blocks are kept in: f32 (default), or bf16 in half of the memory."
   )
   var hiddenDtype: DenseType?
+
+  @Option(
+    help: ArgumentHelp(
+      "What second moments are summed in: f32 (default), or f64 in twice the memory and time, and "
+        + "factored in so at any width."))
+  var hessianDtype: HessianType?
 
   @Option(
     help: ArgumentHelp(
@@ -138,7 +145,7 @@ struct WeightArguments: ParsableArguments {
 
   func quantization(_ method: String) throws -> WeightQuantization {
     var made = try WeightQuantization(
-      method: method, formats: (format ?? "").split(separator: ",").map(String.init))
+      method: method, formats: format?.split(separator: ",").map(String.init))
     made.bits = bits ?? (ternary ? 2 : made.bits)
     made.groupSize = groupSize ?? made.groupSize
     made.symmetric = sym
@@ -160,6 +167,7 @@ struct WeightArguments: ParsableArguments {
     made.quantizesHead = quantizeHead
     made.scaleType = scaleDtype?.dtype ?? made.scaleType
     made.hiddenType = hiddenDtype?.dtype ?? made.hiddenType
+    made.hessianType = hessianDtype?.dtype ?? made.hessianType
     made.strict = strict
     return made
   }
@@ -180,7 +188,8 @@ struct WeightArguments: ParsableArguments {
       "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
       "--calibration": !calibration.isEmpty, "--num-samples": numSamples != nil,
       "--seq-len": seqLen != nil, "--seed": seed != nil, "--statistics": statistics != nil,
-      "--hidden-dtype": hiddenDtype != nil, "--save-statistics": saveStatistics != nil,
+      "--hidden-dtype": hiddenDtype != nil, "--hessian-dtype": hessianDtype != nil,
+      "--save-statistics": saveStatistics != nil,
     ]
     guard let name = set.filter(\.value).keys.sorted().first else { return }
     throw ValidationError("\(name) is no option of \(method)")
@@ -247,4 +256,11 @@ struct WeightArguments: ParsableArguments {
     try log?.close()
     Terminal.print(output.json ? report.json.text(indent: 2) : WeightText.report(report))
   }
+}
+
+/// The type of second moments by its usual names.
+enum HessianType: String, ExpressibleByArgument {
+  case f32, f64
+
+  var dtype: DType { self == .f32 ? .f32 : .f64 }
 }

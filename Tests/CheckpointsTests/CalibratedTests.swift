@@ -129,6 +129,32 @@ import Testing
     #expect(failure?.kind == .usage)
   }
 
+  /// Second moments in f64: the same for any number of threads, nearly those of f32, and predicted as larger.
+  @Test func secondMomentsInF64() throws {
+    let wide = try Self.plan(source, ["gptq_v2"], threads: 1) { $0.hessianType = .f64 }
+    let plain = try Self.plan(source, ["gptq_v2"])
+    #expect(wide.memory.hessian > plain.memory.hessian)
+    #expect(wide.memory.otherHessians == 2 * plain.memory.otherHessians)
+    #expect(wide.arithmetic.hessianPrecision == .double)
+    let one = try wide.run(to: folder.path("one"))
+    _ = try Self.plan(source, ["gptq_v2"], threads: 3) { $0.hessianType = .f64 }
+      .run(to: folder.path("three"))
+    #expect(try files("one") == files("three"))
+    for (left, right) in zip(one.layers, try plain.run(to: folder.path("plain")).layers) {
+      let (a, b) = (try #require(left.report.loss), try #require(right.report.loss))
+      #expect(a != b && (a - b).magnitude < 1e-3 * a)
+    }
+    let meta = try Checkpoint(opening: folder.path("one")).config.model?
+      .object["quantization_config"]?["meta"]
+    #expect(meta?["hessian_dtype"]?.string == "float64")
+    for method in ["rtn", "awq"] {
+      let failure = #expect(throws: Failure.self) {
+        try Self.plan(source, ["gptq"], method: method) { $0.hessianType = .f64 }
+      }
+      #expect(failure?.kind == .usage && failure?.place == "--hessian-dtype")
+    }
+  }
+
   /// What is predicted is counted from shapes: more text takes more of all but what a block needs.
   @Test func forecastsCount() throws {
     let plan = try Self.plan(source, ["gptq_v2"])

@@ -1,7 +1,26 @@
 internal import Kernels
 internal import TensorCore
 
+extension QuantizedModules.Module {
+  /// The weight as outputs × inputs, however the checkpoint holds it. Throws `io`.
+  var matrix: Matrix {
+    get throws {
+      let stored = try Matrix(reading: weight)
+      return isTransposed ? stored.transposed : stored
+    }
+  }
+}
+
 extension Matrix {
+  /// Rows as columns.
+  var transposed: Matrix {
+    var result = Matrix(rows: columns, columns: rows)
+    result.values.withMutableBytes {
+      Transpose.words(values.rawSpan, rows: rows, columns: columns, into: &$0)
+    }
+    return result
+  }
+
   /// The numbers of a dense two-dimensional tensor, band by band in parallel. Throws `io`, `unsupported` for types that
   /// are no plain floats.
   init(reading tensor: Tensor, threads: Int = Processor.cores) throws {
@@ -21,5 +40,18 @@ extension Matrix {
         }
       }
     }
+  }
+}
+
+extension SquareMatrix {
+  /// The numbers of a square tensor: F64 as they are, other floats in f32. Throws `io`, `unsupported` for types
+  /// that are no plain floats. Traps where the tensor is not square.
+  static func reading(_ tensor: Tensor) throws -> SquareMatrix {
+    guard tensor.dtype == .f64 else {
+      let matrix = try Matrix(reading: tensor)
+      return SquareMatrix(matrix.values, count: matrix.rows)
+    }
+    let block = try tensor.contents()
+    return SquareMatrix(block.bytes, count: tensor.shape[0], precision: .double)
   }
 }

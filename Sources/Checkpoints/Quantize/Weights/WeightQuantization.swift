@@ -1,4 +1,5 @@
 public import Codecs
+internal import Kernels
 public import Quantizers
 public import TensorCore
 
@@ -18,6 +19,9 @@ public struct WeightQuantization: Sendable {
     public var isCalibrated: Bool { self != .rtn }
     var folds: Bool { self == .awq || self == .awqGPTQ }
     var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
+
+    /// The layout that is written where none is named.
+    public var usualFormat: String { folds ? "awq" : "gptq" }
   }
 
   /// Whose habits hold in AWQ's searches where they differ.
@@ -43,8 +47,8 @@ public struct WeightQuantization: Sendable {
   /// Linear layers of a block see what their predecessors in it have become.
   public var trueSequential = true
   /// The norm of errors that ranges are searched by; 0 takes the whole range; nil is the method's own habit: 2.4 for
-  /// GPTQ, whose perplexity that lowers at every width and group size that was measured, the whole range to round to
-  /// nearest.
+  /// GPTQ, whose perplexity that lowers at every width and group size that was measured; the whole range to round to
+  /// nearest, and after AWQ, whose clips have been found by the errors of outputs: a search in them is no better.
   public var mse: Double?
   /// Whether errors count as much as their inputs do in that search, by the mean of x² (an importance matrix).
   public var weightsRanges = false
@@ -72,16 +76,19 @@ public struct WeightQuantization: Sendable {
   public var scaleType: DType = .f16
   /// What hidden states between blocks are kept in: f32, or bf16 in half of the memory.
   public var hiddenType: DType = .f32
+  /// What second moments are summed and kept in, f32 or f64, and factored in where f64.
+  public var hessianType: DType = .f32
   /// An expert that saw fewer tokens is rounded to nearest.
   public var minExpertTokens = 64
 
-  /// A method and layouts by their names. Throws `usage`.
-  public init(method name: String, formats names: [String]) throws {
+  /// A method and layouts by their names; without any, the layout that goes by the method's name. Throws `usage`.
+  public init(method name: String, formats names: [String]? = nil) throws {
     guard let method = Method(rawValue: name) else {
       throw Failure(
         .usage, at: "--method", "no such method",
         expected: Self.allMethods.joined(separator: ", "), found: name)
     }
+    let names = names ?? [method.usualFormat]
     guard !names.isEmpty else {
       throw Failure(
         .usage, at: "--format", "names the layouts to write",
@@ -117,7 +124,9 @@ public struct WeightQuantization: Sendable {
   public var isSymmetric: Bool { symmetric ?? !method.folds }
 
   /// The norm of errors that ranges are searched by; 0: none.
-  public var norm: Double { mse ?? (takesMoments ? 2.4 : 0) }
+  public var norm: Double { mse ?? (takesMoments && !method.folds ? 2.4 : 0) }
+
+  var hessianPrecision: SquareMatrix.Precision { hessianType == .f64 ? .double : .single }
 
   /// Whether columns come to lie in groups that are no runs: the layouts must have a `g_idx`.
   var permutes: Bool { method.feedsBack && actOrder && !staticGroups }
@@ -181,6 +190,12 @@ extension WeightQuantization {
         .usage, at: "--hidden-dtype", "no type of hidden states", expected: "bf16 or f32",
         found: hiddenType.rawValue)
     }
+    guard hessianType == .f32 || hessianType == .f64 && takesMoments else {
+      throw Failure(
+        .usage, at: "--hessian-dtype", "no type of the second moments that this method takes",
+        expected: takesMoments ? "f32 or f64" : "gptq, awq+gptq, or --weighted-ranges",
+        found: takesMoments ? hessianType.rawValue : method.rawValue)
+    }
     guard [.f16, .bf16, .f32].contains(scaleType) else {
       throw Failure(
         .usage, at: "--scale-dtype", "no type of scales", expected: "f16, bf16 or f32",
@@ -189,15 +204,15 @@ extension WeightQuantization {
   }
 
   private func checkRanges() throws {
-    guard !weightsRanges || norm != 0 else {
-      throw Failure(
-        .usage, at: "--weighted-ranges", "ranges are searched only by a norm of errors",
-        expected: "--mse of 1 to 8", found: "0")
-    }
     guard !method.folds || !weightsRanges && !isTernary else {
       throw Failure(
         .usage, at: "--method", "awq clips ranges by its own search, of codes with a zero point",
         expected: "rtn or gptq", found: method.rawValue)
+    }
+    guard !weightsRanges || norm != 0 else {
+      throw Failure(
+        .usage, at: "--weighted-ranges", "ranges are searched only by a norm of errors",
+        expected: "--mse of 1 to 8", found: "0")
     }
     guard !isTernary || bits == 2 && isSymmetric else {
       throw Failure(
@@ -241,7 +256,7 @@ extension WeightQuantization {
       "awq_rules": .string(awqRules.rawValue), "awq_ratio": awqRatio.map { .real($0) } ?? .null,
       "overrides": .strings(overrides.map(\.text)), "skip": .strings(skipped.map(\.text)),
       "lm_head": .bool(quantizesHead), "scale_type": .string(scaleType.rawValue),
-      "hidden_type": .string(hiddenType.rawValue),
+      "hidden_type": .string(hiddenType.rawValue), "hessian_type": .string(hessianType.rawValue),
       "min_expert_tokens": .integer(minExpertTokens), "strict": .bool(strict),
     ])
   }

@@ -175,6 +175,7 @@ extension WeightPlan {
         "windows": .integer(calibration.windows.count),
       ]
     }
+    if quantization.hessianType != .f32 { details["hessian_dtype"] = "float64" }
     guard quantization.method.feedsBack else { return details }
     details["damp_percent"] = .real(quantization.dampPercent)
     details["damp_auto_increment"] = .real(quantization.dampIncrement)
@@ -213,6 +214,6 @@ struct IndependentRun {
     if let statistics = plan.statistics {
       return try StatisticsRun(plan: plan, statistics: statistics).make(block)
     }
-    return try block.map { try plan.quantizer.round(Matrix(reading: $0.weight), $0) }
+    return try block.map { try plan.quantizer.round($0.matrix, $0) }
   }
 }
