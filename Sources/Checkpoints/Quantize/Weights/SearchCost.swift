@@ -15,7 +15,7 @@ struct SearchCost {
   private let linears: [String: LinearPlan]
 
   /// Rounding a weight and taking it to the device, and finding how far its group may reach, take as long.
-  private static let rounding = 300.0
+  private static let rounding = 900.0
 
   init(
     _ block: BlockPlan, _ quantization: WeightQuantization, _ tokens: Double, attention: Double,
