@@ -81,6 +81,8 @@ public struct ConversionPlan: Sendable {
     switch options.target {
     case .layout(let codec):
       (layers, rest) = try Self.fit(opened, to: codec, source, options, folding)
+      let names = layers.map(\.fitted.name)
+      warnings += [Conv1D.warning(codec, names, of: source)].compactMap(\.self)
       let facts = try Self.facts(of: layers, threads: options.threads)
       let scheme = codec.completed(
         TargetScheme(source: source, target: codec, facts: facts, rest: rest).scheme)

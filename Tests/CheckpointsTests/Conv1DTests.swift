@@ -117,6 +117,39 @@ import Testing
     #expect(try (Self.loss(folder.path("out")) - Self.loss(source)).magnitude < 0.01)
   }
 
+  /// Where nothing says what model it is, a weight that may lie either way is not guessed at.
+  @Test func unnamedModelsAreRefused() throws {
+    try Conv1DModel.write(to: folder.path("in"))
+    try Files.write("{}", to: folder.path("in/config.json"))
+    let failure = try #require(throws: Failure.self) { try run(folder.path("in"), "rtn") }
+    #expect(failure.kind == .unsupported)
+    #expect(failure.expected == "a config.json that names the model")
+  }
+
+  /// mlx-lm has names of its own; all other layouts are written without a word.
+  @Test func namesOfAnotherRuntimeAreToldOf() throws {
+    var model = Model()
+    model.addDense("transformer.h.0.mlp.c_fc.weight", [64, 96])
+    model.config = #"{"model_type": "gpt2"}"#
+    try model.write(to: folder.path("in"))
+    var quantization = try WeightQuantization(
+      method: "rtn", formats: WeightQuantization.formatNames)
+    quantization.groupSize = 32
+    var options = ConversionOptions(target: .asIs)
+    options.sync = false
+    let plan = try WeightPlan(Checkpoint(opening: folder.path("in")), quantization, options)
+    #expect(plan.warnings.map(\.failure.rule) == ["MLXR-10"])
+    let report = try plan.run(to: folder.path("out"))
+    #expect(report.outputs.allSatisfy { $0.layers.allSatisfy(\.isEqual) })
+    let first = try Checkpoint(opening: folder.path("out/gptq"))
+    for format in WeightQuantization.formatNames {
+      let other = try Checkpoint(opening: folder.path("out/" + format))
+      #expect(try CheckpointComparison(first, other).isEqual, "\(format)")
+      let back = try ConversionPlan(first, ConversionOptions(target: format))
+      #expect(back.warnings.map(\.failure.rule) == (format == "mlx" ? ["MLXR-10"] : []))
+    }
+  }
+
   /// Weights of 16 bits are the same but for their rounding.
   @Test(arguments: [DType.f16, .bf16]) func narrowSources(type: DType) throws {
     try Conv1DModel.write(to: folder.path("in"), type: type)
