@@ -93,8 +93,8 @@ struct WeightArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Other settings for modules that an expression matches from their start.",
-      valueName: "regex:bits=8,group_size=64"))
+      "Other settings for modules that an expression matches from their start: bits, group_size, sym and "
+        + "desc_act (true or false).", valueName: "regex:bits=8,group_size=64"))
   var override: [String] = []
 
   @Option(
@@ -207,6 +207,12 @@ struct WeightArguments: ParsableArguments {
       return try WeightPlan(
         model, asked, options, statistics: statistics, savingStatistics: saveStatistics)
     }
+    return try WeightPlan(
+      model, asked, options, calibration: readCalibration(model), maxMemory: maxMemory?.bytes,
+      savingStatistics: saveStatistics)
+  }
+
+  private func readCalibration(_ model: Checkpoint) throws -> Calibration {
     var text = Calibration.Options()
     text.samples = numSamples ?? text.samples
     text.length = seqLen ?? text.length
@@ -218,9 +224,7 @@ struct WeightArguments: ParsableArguments {
         .malformed, at: calibration.joined(separator: ", "), "the calibration text is short",
         expected: "\(text.samples) windows", found: "\(read.windows.count)")
     }
-    return try WeightPlan(
-      model, asked, options, calibration: read, maxMemory: maxMemory?.bytes,
-      savingStatistics: saveStatistics)
+    return read
   }
 
   /// Shows the plan, or runs it.

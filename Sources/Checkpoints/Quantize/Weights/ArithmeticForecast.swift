@@ -71,7 +71,9 @@ public struct ArithmeticForecast: Sendable, Equatable {
       if quantization.takesMoments {
         add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share, quantization)
       }
-      if quantization.method.folds, quantization.clips, !quantization.permutes {
+      if quantization.method.folds, quantization.clips,
+        !modules.allSatisfy(\.settings.actOrder)
+      {
         let (count, rows) = (Double(group[0].columns), Double(group.reduce(0) { $0 + $1.rows }))
         search += count * count * (tokens * share + 6 * rows)
       }
