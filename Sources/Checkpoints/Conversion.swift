@@ -218,17 +218,15 @@ extension ConversionPlan {
     return try DenseProof(parts: parts, output: output, threads: options.threads).run { _, _ in }
   }
 
-  /// Dense tensors whose rows moved: the output's are put back and compared with the source.
+  /// Dense tensors whose outputs moved: the output's are put back and compared with the source.
   private func proveReordered(in output: Checkpoint) throws -> [LayerComparison] {
     let parts = try source.denseTensors.compactMap { tensor -> DenseProof.Part? in
-      guard padding?.padded(tensor, rows: nil) == nil, let rows = folding.rows(of: tensor) else {
-        return nil
-      }
+      guard padding?.padded(tensor, rows: nil) == nil, let reordered = folding.reordered(tensor)
+      else { return nil }
       guard let written = output.tensors[tensor.name] else {
         throw Failure(.differs, at: tensor.place, "the tensor is missing from the output")
       }
-      let restored = try ReorderedTensor(source: written, rows: rows.inverse).part()
-      return DenseProof.Part(name: tensor.name, part: restored)
+      return DenseProof.Part(name: tensor.name, part: try reordered.restoring(written).part())
     }
     return try DenseProof(parts: parts, output: source, threads: options.threads).run { _, _ in }
   }

@@ -14,7 +14,7 @@ public struct ConversionPlan: Sendable {
     case encode(EncodedPart, layer: any PackedLayer)
     /// A dense tensor with zeros behind its rows or columns.
     case pad(EncodedPart)
-    /// A dense tensor with its rows in another order.
+    /// A dense tensor with its outputs in another order.
     case reorder(EncodedPart)
     /// Made from a dense weight by rounding.
     case quantize(EncodedPart, from: Tensor, with: Companion?)
@@ -81,6 +81,8 @@ public struct ConversionPlan: Sendable {
     switch options.target {
     case .layout(let codec):
       (layers, rest) = try Self.fit(opened, to: codec, source, options, folding)
+      let names = layers.map(\.fitted.name)
+      warnings += [Conv1D.warning(codec, names, of: source)].compactMap(\.self)
       let facts = try Self.facts(of: layers, threads: options.threads)
       let scheme = codec.completed(
         TargetScheme(source: source, target: codec, facts: facts, rest: rest).scheme)
@@ -227,13 +229,12 @@ public struct ConversionPlan: Sendable {
     from tensors: [Tensor], _ padding: RankPadding?, _ folding: OrderFolding = .none
   ) throws -> [Output] {
     try tensors.map { tensor in
-      let rows = folding.rows(of: tensor)
-      if let part = try padding?.padded(tensor, rows: rows)?.part() {
+      let reordered = folding.reordered(tensor)
+      if let part = try padding?.padded(tensor, rows: reordered?.order)?.part() {
         return Output(info: part.info, recipe: .pad(part))
       }
-      guard let rows else { return Output(info: tensor.info, recipe: .copy(tensor)) }
-      return Output(
-        info: tensor.info, recipe: .reorder(try ReorderedTensor(source: tensor, rows: rows).part()))
+      guard let reordered else { return Output(info: tensor.info, recipe: .copy(tensor)) }
+      return Output(info: tensor.info, recipe: .reorder(try reordered.part()))
     }
   }
 

@@ -11,12 +11,14 @@ struct PaddedTensor: Sendable {
 
   /// The tensor to write. Throws `cannotRepresent` where it would be too large.
   func part() throws -> EncodedPart {
-    try EncodedPart(source.name, source.dtype, shape) { rows, bytes, _ in
-      try read(rows, into: &bytes)
+    try EncodedPart(source.name, source.dtype, shape) { rows, bytes, workspace in
+      try read(rows, into: &bytes, workspace)
     }
   }
 
-  private func read(_ rows: Range<Int>, into bytes: inout MutableRawSpan) throws {
+  private func read(
+    _ rows: Range<Int>, into bytes: inout MutableRawSpan, _ workspace: Workspace
+  ) throws {
     for index in 0..<bytes.byteCount { bytes.set(UInt8(0), at: index) }
     let stored = source.byteCount / source.shape[0]
     let padded = bytes.byteCount / rows.count
@@ -24,7 +26,7 @@ struct PaddedTensor: Sendable {
     if stored == padded {
       var part = bytes.part(0..<known.count * stored)
       if let order {
-        return try ReorderedTensor(source: source, rows: order).read(known, into: &part)
+        return try ReorderedTensor(source: source, order: order).read(known, into: &part, workspace)
       }
       return try source.read(into: &part, at: known.lowerBound * stored)
     }

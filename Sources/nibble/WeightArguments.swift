@@ -218,6 +218,9 @@ struct WeightArguments: ParsableArguments {
     _ method: String, _ source: String, _ options: ConversionOptions, _ output: OutputArguments
   ) throws {
     let plan = try plan(method, Checkpoint(opening: source), options)
+    for warning in plan.warnings {
+      Terminal.complain("\(warning.severity.rawValue): \(warning.failure)")
+    }
     let seconds = try plan.calibration.map { _ in
       try ArithmeticRates.measured(threads: options.threads).seconds(plan.arithmetic)
     }

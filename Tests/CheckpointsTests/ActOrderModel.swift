@@ -12,16 +12,18 @@ struct ActOrderModel {
   /// The same model with an order in down_proj, w2 and fc2 alone.
   var inner: String { folder.path("inner") }
 
-  /// Weights of a fixture of models rounded to nearest, and orders drawn at random; nil takes a LLaMA of
-  /// three blocks.
-  init(_ name: String? = nil, groupSize: Int = 8, symmetric: Bool = true) throws {
+  /// Weights of a fixture of models, or of one at a path, rounded to nearest, and orders drawn at random; nil
+  /// takes a LLaMA of three blocks.
+  init(
+    _ name: String? = nil, groupSize: Int = 8, symmetric: Bool = true,
+    skipping skipped: String? = nil
+  ) throws {
     folder = try TemporaryFolder()
-    let fixture = try name.map { try Checkpoint(opening: Fixtures.path("models/" + $0)) }
-    var source = fixture?.path ?? folder.path("dense")
-    if name == nil { try TinyModel.write(to: source) }
-    if let fixture, name == "gpt2" {
-      source = folder.path("turned")
-      try TurnedModel.write(fixture, to: source)
+    var source = folder.path("dense")
+    if let name {
+      source = name.hasPrefix("/") ? name : Fixtures.path("models/" + name)
+    } else {
+      try TinyModel.write(to: source)
     }
     var quantization = try WeightQuantization(method: "rtn", formats: ["gptq_v2"])
     (quantization.groupSize, quantization.symmetric) = (groupSize, symmetric)
@@ -29,11 +31,11 @@ struct ActOrderModel {
       // Too narrow for whole words.
       quantization.skipped = [try NamePattern(".*[kv]_proj", at: "the test")]
     }
+    if let skipped { quantization.skipped = [try NamePattern(skipped, at: "the test")] }
     var options = ConversionOptions(target: .asIs)
     options.sync = false
     _ = try WeightPlan(Checkpoint(opening: source), quantization, options)
       .run(to: folder.path("plain"))
-    if let fixture { try describe(fixture) }
     try write(to: all, permuting: { _ in true })
     try write(to: inner)
   }
@@ -80,15 +82,6 @@ struct ActOrderModel {
     model.config = try config ?? self.config
     more(&model)
     try model.write(to: path)
-  }
-
-  /// Gives the model the config of its fixture, which quantizers of turned weights never saw.
-  private func describe(_ fixture: Checkpoint) throws {
-    let path = folder.path("plain")
-    var object = try #require(fixture.config.model).object
-    object["quantization_config"] =
-      try Checkpoint(opening: path).config.model?.object["quantization_config"]
-    try Files.write(JSON.object(object).text(), to: path + "/config.json")
   }
 
   /// `config.json` of all of them.

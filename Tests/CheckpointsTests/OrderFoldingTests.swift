@@ -229,6 +229,21 @@ import Testing
     SourceFateTests.expectWhole(result.plan)
   }
 
+  /// GPT-2's dense weights have their outputs as columns; a square one does not tell them from rows.
+  @Test(arguments: [64, 16]) func denseColumnsMoveToo(inner: Int) throws {
+    let folder = try TemporaryFolder()
+    try Conv1DModel.write(to: folder.path("dense"), inner: inner)
+    let model = try ActOrderModel(folder.path("dense"), skipping: ".*mlp.c_fc")
+    let result = try Converted(model.inner, to: "awq")
+    #expect(
+      result.plan.folding.folds.map(\.sources) == (0..<2).map { ["transformer.h.\($0).mlp.c_fc"] })
+    let moved = result.plan.outputs.count { if case .reorder = $0.recipe { true } else { false } }
+    #expect(moved == 4)
+    #expect(result.report.isLossless)
+    try Self.expectSameFunction(result)
+    SourceFateTests.expectWhole(result.plan)
+  }
+
   /// Padding comes behind: the zeros stay last.
   @Test(arguments: ["opt", "llama-bias-tied"]) func foldedLayersArePadded(_ name: String) throws {
     let model = try ActOrderModel(name)

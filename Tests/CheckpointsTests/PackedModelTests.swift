@@ -95,21 +95,12 @@ import Testing
     return try model.logits(ids, model.makeState(capacity: ids.count))
   }
 
-  /// A fixture rounded to nearest; GPT-2's weights are turned first.
+  /// A fixture rounded to nearest.
   private func quantized(_ name: String, bits: Int) throws -> String {
-    let fixture = try Checkpoint(opening: Fixtures.path("models/" + name))
     // Rows of 20 codes do not fill GPTQ's words.
     let format = name == "gpt2" ? "gptq" : "compressed-tensors"
-    guard name.hasPrefix("gpt2") else {
-      return try quantized(fixture.path, format: format, bits: bits, group: -1)
-    }
-    try TurnedModel.write(fixture, to: folder.path("turned"))
-    let path = try quantized(folder.path("turned"), format: format, bits: bits, group: -1)
-    let made = try Checkpoint(opening: path)
-    var object = try #require(fixture.config.model).object
-    object["quantization_config"] = made.config.model?.object["quantization_config"]
-    try Files.write(JSON.object(object).text(), to: path + "/config.json")
-    return path
+    return try quantized(
+      Fixtures.path("models/" + name), format: format, bits: bits, group: -1)
   }
 
   private func quantized(
@@ -123,32 +114,6 @@ import Testing
     let plan = try WeightPlan(Checkpoint(opening: source), quantization, options)
     _ = try plan.run(to: folder.path("packed"))
     return folder.path("packed")
-  }
-}
-
-/// GPT-2 with weights as `[outputs, inputs]` and a config that names no model, for quantizers.
-enum TurnedModel {
-  static func write(_ source: Checkpoint, to path: String) throws {
-    var model = Model()
-    for tensor in source.tensors.tensors {
-      let bytes = try Files.bytes(of: tensor)
-      let isTurned = tensor.name.contains(".c_") && tensor.shape.rank == 2
-      guard isTurned else {
-        model.add(tensor.name, tensor.dtype, tensor.shape.dimensions, bytes)
-        continue
-      }
-      let (rows, columns) = (tensor.shape[0], tensor.shape[1])
-      var turned: [UInt8] = []
-      for column in 0..<columns {
-        for row in 0..<rows {
-          let start = (row * columns + column) * 4
-          turned += bytes[start..<start + 4]
-        }
-      }
-      model.add(tensor.name, tensor.dtype, [columns, rows], turned)
-    }
-    model.config = "{}"
-    try model.write(to: path)
   }
 }
 

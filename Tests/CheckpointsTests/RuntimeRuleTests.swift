@@ -113,6 +113,10 @@ import Testing
     Case(["MLXR-7"], "awq", layers: 1) { $0[mlp].zeros = 7...8 },
     Case(["MLXR-8"], "awq") { $0.denseType = .bf16 },
     Case(["MLXR-9"], "awq", layers: 1) { $0[mlp].groupSize = 64 },
+    Case(["TF-7", "MLXR-10"], "awq", layers: 1) {
+      $0.config["model_type"] = "gpt2"
+      $0.layers["transformer.h.0.mlp.c_proj"] = $0[mlp]
+    },
     Case(["LCPP-3"]) { $0.setAll(\.parts, ["qweight"]) },
     Case(["LCPP-4"]) { $0.setAll(\.bits, 3) },
     Case(["LCPP-5"], layers: 1) { $0[mlp].bits = 8 },

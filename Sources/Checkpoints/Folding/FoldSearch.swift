@@ -42,22 +42,23 @@ struct FoldSearch {
       places = try self.places()
     } catch let obstacle as Obstacle {
       let reasons = permuted.map { ($0.name, obstacle.reason) }
-      return OrderFolding([], Dictionary(reasons) { first, _ in first }, rows: [:], of: [])
+      return OrderFolding([], Dictionary(reasons) { first, _ in first }, .init(), of: [])
     }
     var folds: [OrderFolding.Fold] = []
-    var rows: [String: Permutation] = [:]
+    var rows = OrderFolding.Rows()
     var obstacles: [String: String] = [:]
     var strangers = Strangers()
     for layer in permuted {
       do {
         let (fold, sources) = try fold(layer, places, &strangers)
         folds.append(fold)
-        rows.merge(sources) { first, _ in first }
+        rows.orders.merge(sources) { first, _ in first }
       } catch let obstacle as Obstacle {
         obstacles[layer.name] = obstacle.reason
       }
     }
-    return OrderFolding(folds, obstacles, rows: rows, of: layers)
+    rows.turned = Set(rows.orders.keys.filter { isTurned($0, places) })
+    return OrderFolding(folds, obstacles, rows, of: layers)
   }
 
   /// Layers that the target could hold but for the order of their inputs.
@@ -141,10 +142,15 @@ struct FoldSearch {
   private func rows(of linear: String, in block: BlockPlan) throws -> Int {
     if let layer = packed[linear] { return layer.form.rows }
     guard let plan = block.linears.first(where: { $0.name == linear }),
-      let tensor = dense[plan.tensorName], plan.slice == nil, !plan.isTransposed,
-      let shape = tensor.shape.matrix
-    else { throw Obstacle("\(linear) is not stored as outputs × inputs") }
-    return shape.rows
+      let tensor = dense[plan.tensorName], plan.slice == nil, let shape = tensor.shape.matrix
+    else { throw Obstacle("\(linear) is not stored as a matrix of its own") }
+    return plan.isTransposed ? shape.columns : shape.rows
+  }
+
+  /// Whether a module is dense and holds its outputs as columns.
+  private func isTurned(_ module: String, _ places: [String: Place]) -> Bool {
+    guard packed[module] == nil, let block = places[module]?.block else { return false }
+    return block.linears.contains { $0.name == module && $0.isTransposed }
   }
 
   /// Why the order of inputs stays that no layer of the block could take over.

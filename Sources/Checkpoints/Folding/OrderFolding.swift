@@ -19,26 +19,32 @@ public struct OrderFolding: Sendable {
   public let folds: [Fold]
   /// Why the order of a layer stays, by its name.
   let obstacles: [String: String]
-  /// By the names of modules.
+  /// Orders of outputs by the names of modules.
+  struct Rows {
+    var orders: [String: Permutation] = [:]
+    /// Dense modules that hold their outputs as columns.
+    var turned: Set<String> = []
+  }
+
   private let rows: [String: Permutation]
+  private let turned: Set<String>
   private let columns: [String: Permutation]
   /// Folded layers as they are stored.
   private let originals: [String: any PackedLayer]
 
   /// Nothing is folded.
-  static let none = OrderFolding([], [:], rows: [:], of: [])
+  static let none = OrderFolding([], [:], Rows(), of: [])
 
   init(
-    _ folds: [Fold], _ obstacles: [String: String], rows: [String: Permutation],
-    of layers: [any PackedLayer]
+    _ folds: [Fold], _ obstacles: [String: String], _ rows: Rows, of layers: [any PackedLayer]
   ) {
+    (self.rows, turned) = (rows.orders, rows.turned)
     let columns = Dictionary(folds.map { ($0.linear, $0.permutation) }) { first, _ in first }
     self.folds = folds
     self.obstacles = obstacles
-    self.rows = rows
     self.columns = columns
     originals = Dictionary(
-      layers.filter { rows[$0.claim.module] != nil || columns[$0.claim.module] != nil }
+      layers.filter { rows.orders[$0.claim.module] != nil || columns[$0.claim.module] != nil }
         .map { ($0.name, $0) }
     ) { first, _ in first }
   }
@@ -54,12 +60,14 @@ public struct OrderFolding: Sendable {
     }
   }
 
-  /// The order of the rows of a dense tensor; nil where they stay.
-  func rows(of tensor: Tensor) -> Permutation? {
-    guard let dot = tensor.name.lastIndex(of: "."), let rows = rows[String(tensor.name[..<dot])],
-      tensor.shape.rank > 0, tensor.shape[0] == rows.count
+  /// A dense tensor with its outputs in their new order; nil where they stay.
+  func reordered(_ tensor: Tensor) -> ReorderedTensor? {
+    guard let dot = tensor.name.lastIndex(of: ".") else { return nil }
+    let module = String(tensor.name[..<dot])
+    let axis = turned.contains(module) && tensor.shape.rank == 2 ? 1 : 0
+    guard let order = rows[module], tensor.shape.rank > axis, tensor.shape[axis] == order.count
     else { return nil }
-    return rows
+    return ReorderedTensor(source: tensor, order: order, axis: axis)
   }
 
   /// A layer that was folded as it is stored in the source; nil for others.

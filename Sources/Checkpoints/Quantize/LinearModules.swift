@@ -78,19 +78,14 @@ struct LinearModules {
       && [.f32, .f16, .bf16].contains(tensor.dtype)
   }
 
-  /// Throws `unsupported` where weights are `[inputs, outputs]`.
-  static func checkOrientation(_ source: Checkpoint) throws {
-    let type = source.config.model?.object["model_type"]?.string
+  /// Throws `unsupported` where what the loader would quantize is not told by names, and where weights are
+  /// `[inputs, outputs]`.
+  private static func check(_ type: String?, _ source: Checkpoint) throws {
     if let type, Conv1D.modelTypes.contains(type) {
       throw Failure(
         .unsupported, at: source.path, "its linear layers are stored as [inputs, outputs]",
         expected: "weights of [outputs, inputs]", found: "model_type \(type)", rule: "BNB-52")
     }
-  }
-
-  /// Throws `unsupported` where what the loader would quantize is not told by names.
-  private static func check(_ type: String?, _ source: Checkpoint) throws {
-    try checkOrientation(source)
     if let type, ownClassTypes.contains(type) {
       throw Failure(
         .unsupported, at: source.path, "the loader quantizes only some of its linear layers",

@@ -20,6 +20,7 @@ extension Runtime {
         biases("MLXR-7"),
         castDense("MLXR-8"),
         oneSetting("MLXR-9"),
+        ownNames("MLXR-10"),
       ])
 
   private static func fileNames(_ id: String) -> RuntimeRule {
@@ -109,6 +110,17 @@ extension Runtime {
       guard let size = model.scheme?.defaults.groupSize, size > 0, layer.claim.groupSize != size
       else { return nil }
       return "group_size \(layer.claim.groupSize)"
+    }
+  }
+
+  /// What lies under `h` is taken for dense and turned, and all else but `model` gets `model.` before it.
+  private static func ownNames(_ id: String) -> RuntimeRule {
+    .layers(
+      id, of: ["mlx", "awq"], "packed GPT-2 is looked for under names of the runtime's own",
+      expected: "model.h.0.attn.c_attn and its like"
+    ) { layer, model in
+      Conv1D.isKind(layer.name, model.config) && !Conv1D.isNamedForMLX(layer.name)
+        ? "names of transformers" : nil
     }
   }
 }

@@ -20,6 +20,7 @@ extension Runtime {
         writer("TF-4"),
         head("TF-5"),
         actOrder("TF-6"),
+        ownKind("TF-7"),
       ])
 
   private static let keys: RuntimeRule.Keys = [
@@ -67,6 +68,18 @@ extension Runtime {
     ) { layer, model in
       layer.form.grouping.isPermuted && model.settings(of: layer)?.actOrder == false
         ? "a permuted g_idx" : nil
+    }
+  }
+
+  /// Packed layers take the place of `nn.Linear` alone, and where GPTQ's take others', the loader stumbles on
+  /// their missing weights.
+  private static func ownKind(_ id: String) -> RuntimeRule {
+    .layers(
+      id, of: Layouts.integers.union(Layouts.awqVariants),
+      "linear layers of GPT-2's kind are not loaded packed", expected: "layers of nn.Linear",
+      remedy: "GPTQModel itself loads GPTQ and AWQ"
+    ) { layer, model in
+      Conv1D.isKind(layer.name, model.config) ? "a layer of Conv1D" : nil
     }
   }
 }

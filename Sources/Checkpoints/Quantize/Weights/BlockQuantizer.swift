@@ -138,7 +138,8 @@ struct BlockQuantizer {
       let settings = quantizer.gptq(module)
       if !factors.contains(where: { $0.settings == settings }) {
         let factor = try clock.measure(.factors) {
-          try settings.factor(hessian, name: module.name, threads: quantizer.threads)
+          try settings.factor(
+            hessian, name: module.name, threads: quantizer.threads, in: parent.matrices)
         }
         factors.append((settings, factor))
       }
@@ -157,15 +158,8 @@ struct BlockQuantizer {
     let known = Set(made.map(\.record.name))
     return try modules.values.filter { !known.contains($0.name) }.sorted { $0.name < $1.name }.map {
       try quantizer.round(
-        Matrix(reading: $0.weight), $0, insteadOf: "the model's block does not read it")
+        $0.matrix, $0, insteadOf: "the model's block does not read it")
     }
-  }
-}
-
-extension QuantizedModules.Module {
-  /// The weight as the checkpoint has it. Throws `io`.
-  var matrix: Matrix {
-    get throws { try Matrix(reading: weight) }
   }
 }
 

@@ -66,11 +66,12 @@ struct FoldedBlock {
       tokens[name] = block.plan.hasExperts ? 0 : parent.calibration.usedTokens
     }
     guard block.plan.hasExperts else { return tokens }
-    for (index, batch) in parent.states.runs.enumerated() {
-      _ = try parent.run.run(block, parent.states[index], sequences: batch.sequences) {
-        readers, rows, _, _ in
-        for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
-        return true
+    for index in parent.states.runs.indices {
+      try parent.states.with(index, parent.run) { hidden, shape in
+        try parent.run.run(block, BlockHalf.allCases, hidden, shape) { readers, _, rows, _ in
+          for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
+          return true
+        }
       }
     }
     return tokens
@@ -82,7 +83,7 @@ struct FoldedBlock {
   ) throws -> MadeLayer {
     guard let tokens = tokens[module.name] else {
       return try quantizer.round(
-        Matrix(reading: module.weight), module, insteadOf: "the model's block does not read it")
+        module.matrix, module, insteadOf: "the model's block does not read it")
     }
     let weight = try folded.weight(module.name)
     return try quantizer.roundClipped(
@@ -110,6 +111,12 @@ struct FoldedBlock {
       }
       changed.append(try BlockFiles.Changed(tensor, values))
     }
+    func takeWeight(_ linear: String) throws {
+      guard !quantized.contains(linear) else { return }
+      let weight = try block.weight(linear)
+      let isTransposed = try Conv1D.holds(linear, in: source)
+      try take(linear + ".weight", (isTransposed ? weight.transposed : weight).values)
+    }
     for fold in folds {
       switch fold.site.source {
       case .norm(let name, _):
@@ -118,11 +125,9 @@ struct FoldedBlock {
         try take(name + ".bias", norm.bias)
       case .linear(let name, _):
         try take(name + ".bias", block.bias(name))
-        if !quantized.contains(name) { try take(name + ".weight", block.weight(name).values) }
+        try takeWeight(name)
       }
-      for name in fold.site.linears where !quantized.contains(name) {
-        try take(name + ".weight", block.weight(name).values)
-      }
+      for name in fold.site.linears { try takeWeight(name) }
     }
     return changed
   }

@@ -180,7 +180,7 @@ struct StatisticsRun {
     let quantizer = plan.quantizer
     let all = try plan.modules.modules.compactMap { try statistics.tokens(of: $0) }.max() ?? 0
     return try block.map { module in
-      let weight = try Matrix(reading: module.weight)
+      let weight = try module.matrix
       let tokens = try statistics.tokens(of: module)
       if let tokens, let reason = plan.quantization.starvation(tokens, of: all) {
         try plan.quantization.checkStarved(module.name, tokens)

@@ -1,7 +1,26 @@
 internal import Kernels
 internal import TensorCore
 
+extension QuantizedModules.Module {
+  /// The weight as outputs × inputs, however the checkpoint holds it. Throws `io`.
+  var matrix: Matrix {
+    get throws {
+      let stored = try Matrix(reading: weight)
+      return isTransposed ? stored.transposed : stored
+    }
+  }
+}
+
 extension Matrix {
+  /// Rows as columns.
+  var transposed: Matrix {
+    var result = Matrix(rows: columns, columns: rows)
+    result.values.withMutableBytes {
+      Transpose.words(values.rawSpan, rows: rows, columns: columns, into: &$0)
+    }
+    return result
+  }
+
   /// The numbers of a dense two-dimensional tensor, band by band in parallel. Throws `io`, `unsupported` for types that
   /// are no plain floats.
   init(reading tensor: Tensor, threads: Int = Processor.cores) throws {

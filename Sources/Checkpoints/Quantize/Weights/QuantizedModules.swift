@@ -7,12 +7,15 @@ struct QuantizedModules {
   struct Module: Sendable {
     let name: String
     let weight: Tensor
+    /// Whether the weight is stored as `[inputs, outputs]`.
+    let isTransposed: Bool
     let settings: Scheme.Settings
     /// The number of its block; nil for the head.
     let block: Int?
 
-    var rows: Int { weight.shape[0] }
-    var columns: Int { weight.shape[1] }
+    /// Outputs and inputs, however the weight is stored.
+    var rows: Int { weight.shape[isTransposed ? 1 : 0] }
+    var columns: Int { weight.shape[isTransposed ? 0 : 1] }
     /// Columns of a group, at most a row.
     var groupSize: Int {
       settings.groupSize == -1 ? columns : min(settings.groupSize, columns)
@@ -35,7 +38,6 @@ struct QuantizedModules {
   init(
     of source: Checkpoint, _ quantization: WeightQuantization, known: Set<String> = []
   ) throws {
-    try LinearModules.checkOrientation(source)
     try Self.checkExperts(source)
     var modules: [Module] = []
     var skipped: [String] = []
@@ -53,8 +55,8 @@ struct QuantizedModules {
       } else {
         modules.append(
           Module(
-            name: name, weight: tensor, settings: quantization.settings(for: name),
-            block: isHead ? nil : block))
+            name: name, weight: tensor, isTransposed: try Conv1D.holds(name, in: source),
+            settings: quantization.settings(for: name), block: isHead ? nil : block))
       }
     }
     guard !modules.isEmpty else {
@@ -78,6 +80,12 @@ struct QuantizedModules {
         .usage, at: "--quantize-head", "the model has no head of its own",
         expected: "a tensor lm_head.weight", found: "a head tied to the embeddings, or none")
     }
+    if quantization.quantizesHead, Self.tiesHead(source) {
+      throw Failure(
+        .usage, at: "--quantize-head",
+        "loaders take the embeddings for the head, whatever lies beside",
+        expected: "tie_word_embeddings false", found: "a head tied to the embeddings")
+    }
     let all = modules.map(\.name)
     for override in quantization.overrides
     where !all.contains(where: { override.modules.matchesPrefix(of: $0) }) {
@@ -91,6 +99,12 @@ struct QuantizedModules {
         .usage, at: "--skip", "the expression matches no linear layer",
         expected: "a module of \(source.path)", found: pattern.text)
     }
+  }
+
+  /// As the config says, and where it doesn't, the habit of its family.
+  private static func tiesHead(_ source: Checkpoint) -> Bool {
+    if let isTied = source.config.model?.object["tie_word_embeddings"]?.bool { return isTied }
+    return (try? source.blueprint().isTied) ?? false
   }
 
   private init(_ all: QuantizedModules, only modules: [Module]) {

@@ -163,6 +163,12 @@ public struct WeightPlan: Sendable {
     }
   }
 
+  /// What the user should know of the layouts that were asked for.
+  public var warnings: [Finding] {
+    let names = modules.modules.map(\.name)
+    return quantization.formats.compactMap { Conv1D.warning($0, names, of: source) }
+  }
+
   /// Whether hidden states go to a file.
   public var spills: Bool { memory.spills }
 

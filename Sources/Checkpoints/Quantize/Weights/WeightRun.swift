@@ -215,6 +215,6 @@ struct IndependentRun {
     if let statistics = plan.statistics {
       return try StatisticsRun(plan: plan, statistics: statistics).make(block)
     }
-    return try block.map { try plan.quantizer.round(Matrix(reading: $0.weight), $0) }
+    return try block.map { try plan.quantizer.round($0.matrix, $0) }
   }
 }
