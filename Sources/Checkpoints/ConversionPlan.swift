@@ -185,10 +185,12 @@ public struct ConversionPlan: Sendable {
       .cannotRepresent, at: source.path,
       "\(codec.name) can't hold \(refused.count) of \(count) layers without changing them",
       rule: first.rule, remedy: "nothing was written; " + remedies.joined(separator: "; "),
-      details: refused.map { layer in
+      reasons: refused.reasons { layer in
         let obstacle =
           folding.obstacles[layer.name].map { "; the order can't be moved, as \($0)" } ?? ""
-        return "\(layer.name): \(layer.refusal.reason)\(obstacle); \(layer.refusal.remedy)"
+        // What would work for all has been said.
+        let remedy = layer.refusal.remedy == first.remedy ? "" : "; \(layer.refusal.remedy)"
+        return layer.refusal.reason + obstacle + remedy
       })
   }
 

@@ -1,4 +1,26 @@
+internal import Synchronization
+internal import TensorCore
+
 extension FloatStatistics {
+  /// Statistics of many f32 values by all cores, part by part. O(values).
+  public init(inParts values: RawSpan, threads: Int = Processor.cores) {
+    let size = 1 << 18
+    let parts = values.byteCount.dividedRoundingUp(by: size)
+    let found = Mutex([FloatStatistics](repeating: FloatStatistics(), count: parts))
+    // SAFETY: only read, for the length of the call.
+    unsafe values.withUnsafeBytes { bytes in
+      let numbers = unsafe Numbers(UnsafeMutableRawBufferPointer(mutating: bytes))
+      parallelFor(parts, threads: threads) { part in
+        let start = part * size / 4
+        numbers.slice(start, min(size / 4, numbers.count - start)).withBytes {
+          let own = FloatStatistics($0)
+          found.withLock { $0[part] = own }
+        }
+      }
+    }
+    self = found.withLock(\.self).reduce(into: FloatStatistics()) { $0.merge($1) }
+  }
+
   /// Values that are neither NaN nor infinite.
   public var finiteCount: Int { count - nanCount - infiniteCount }
 

@@ -6,7 +6,8 @@ struct WeightArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Layouts to write, several with commas, each into its own folder of the output: "
-        + WeightQuantization.formatNames.joined(separator: ", ") + ".", valueName: "a,b"))
+        + WeightQuantization.formatNames.joined(separator: ", ")
+        + ". By default gptq for rtn and gptq, awq for awq and awq+gptq.", valueName: "a,b"))
   var format: String?
 
   @Option(help: "Bits of a code: 2 to 8; 4 by default.")
@@ -86,8 +87,14 @@ struct WeightArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Other settings for modules that an expression matches from their start.",
-      valueName: "regex:bits=8,group_size=64"))
+      "What second moments are summed in: f32 (default), or f64 in twice the memory and time, and "
+        + "factored in so at any width."))
+  var hessianDtype: HessianType?
+
+  @Option(
+    help: ArgumentHelp(
+      "Other settings for modules that an expression matches from their start: bits, group_size, sym and "
+        + "desc_act (true or false).", valueName: "regex:bits=8,group_size=64"))
   var override: [String] = []
 
   @Option(
@@ -138,7 +145,7 @@ struct WeightArguments: ParsableArguments {
 
   func quantization(_ method: String) throws -> WeightQuantization {
     var made = try WeightQuantization(
-      method: method, formats: (format ?? "").split(separator: ",").map(String.init))
+      method: method, formats: format?.split(separator: ",").map(String.init))
     made.bits = bits ?? (ternary ? 2 : made.bits)
     made.groupSize = groupSize ?? made.groupSize
     made.symmetric = sym
@@ -160,6 +167,7 @@ struct WeightArguments: ParsableArguments {
     made.quantizesHead = quantizeHead
     made.scaleType = scaleDtype?.dtype ?? made.scaleType
     made.hiddenType = hiddenDtype?.dtype ?? made.hiddenType
+    made.hessianType = hessianDtype?.dtype ?? made.hessianType
     made.strict = strict
     return made
   }
@@ -180,7 +188,8 @@ struct WeightArguments: ParsableArguments {
       "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
       "--calibration": !calibration.isEmpty, "--num-samples": numSamples != nil,
       "--seq-len": seqLen != nil, "--seed": seed != nil, "--statistics": statistics != nil,
-      "--hidden-dtype": hiddenDtype != nil, "--save-statistics": saveStatistics != nil,
+      "--hidden-dtype": hiddenDtype != nil, "--hessian-dtype": hessianDtype != nil,
+      "--save-statistics": saveStatistics != nil,
     ]
     guard let name = set.filter(\.value).keys.sorted().first else { return }
     throw ValidationError("\(name) is no option of \(method)")
@@ -198,6 +207,12 @@ struct WeightArguments: ParsableArguments {
       return try WeightPlan(
         model, asked, options, statistics: statistics, savingStatistics: saveStatistics)
     }
+    return try WeightPlan(
+      model, asked, options, calibration: readCalibration(model), maxMemory: maxMemory?.bytes,
+      savingStatistics: saveStatistics)
+  }
+
+  private func readCalibration(_ model: Checkpoint) throws -> Calibration {
     var text = Calibration.Options()
     text.samples = numSamples ?? text.samples
     text.length = seqLen ?? text.length
@@ -209,9 +224,7 @@ struct WeightArguments: ParsableArguments {
         .malformed, at: calibration.joined(separator: ", "), "the calibration text is short",
         expected: "\(text.samples) windows", found: "\(read.windows.count)")
     }
-    return try WeightPlan(
-      model, asked, options, calibration: read, maxMemory: maxMemory?.bytes,
-      savingStatistics: saveStatistics)
+    return read
   }
 
   /// Shows the plan, or runs it.
@@ -250,4 +263,11 @@ struct WeightArguments: ParsableArguments {
     try log?.close()
     Terminal.print(output.json ? report.json.text(indent: 2) : WeightText.report(report))
   }
+}
+
+/// The type of second moments by its usual names.
+enum HessianType: String, ExpressibleByArgument {
+  case f32, f64
+
+  var dtype: DType { self == .f32 ? .f32 : .f64 }
 }

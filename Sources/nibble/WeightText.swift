@@ -10,6 +10,8 @@ enum WeightText {
       "layers",
       "\(plan.layerCount) in \(Words.plural(plan.blockCount, "block")), \(plan.weightCount) weights"
     )
+    let others = plan.overriddenLayers.count
+    if others > 0 { table.add("others", "\(Words.plural(others, "layer")) by --override") }
     if !plan.denseLayers.isEmpty {
       table.add("dense", plan.denseLayers.map(\.escapedForDisplay).joined(separator: ", "))
     }

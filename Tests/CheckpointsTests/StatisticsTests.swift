@@ -56,6 +56,21 @@ import Testing
       ).isEqual)
   }
 
+  /// Hessians that were summed in f64 are kept so, and give the same codes; in f32 they serve as well.
+  @Test func momentsInF64AreKept() throws {
+    let file = folder.path("moments.safetensors")
+    let run = try plan(saving: file) { $0.hessianType = .f64 }.run(to: folder.path("run"))
+    let again = try plan(statistics: file) { $0.hessianType = .f64 }.run(to: folder.path("again"))
+    let narrow = try plan(statistics: file).run(to: folder.path("narrow"))
+    #expect(run.layers.map(\.report.loss) == again.layers.map(\.report.loss))
+    #expect(run.layers.map(\.report.loss) != narrow.layers.map(\.report.loss))
+    #expect(narrow.fallbacks.isEmpty)
+    #expect(
+      try CheckpointComparison(
+        Checkpoint(opening: folder.path("run")), Checkpoint(opening: folder.path("again"))
+      ).isEqual)
+  }
+
   @Test func runsWithoutSecondMomentsSaveNone() throws {
     let failure = #expect(throws: Failure.self) {
       try plan(saving: folder.path("x")) { $0.method = .awq }

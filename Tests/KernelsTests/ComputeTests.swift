@@ -134,6 +134,13 @@ struct ComputeTests {
       let buffer = try compute.makeBuffer(5)
       try compute.write(([2, 3] as [Float]).rawSpan, to: buffer, at: 2)
       #expect(try compute.values(buffer) == [0, 0, 2, 3, 0])
+      let copy = try compute.buffer([9, 9, 9, 9, 9, 9])
+      try compute.copy(buffer, count: 4, to: copy)
+      #expect(try compute.floats(copy, 6) == [0, 0, 2, 3, 9, 9])
+      let lent = try compute.withFloats(copy, count: 3) { values in
+        (0..<values.byteCount / 4).map { values.float32(at: $0) }
+      }
+      #expect(lent == [0, 0, 2])
     }
   }
 }

@@ -49,4 +49,17 @@ struct FloatStatisticsTests {
     #expect((merged.sum, merged.sumOfSquares) == (11, 39))
     #expect(FloatStatistics([Float]().rawSpan) == FloatStatistics())
   }
+
+  @Test("many values part by part, whatever the number of threads")
+  func parts() {
+    var random = SplitMix64(seed: 3)
+    var values = random.floats(3 << 16 + 5)
+    (values[70_000], values[190_000]) = (.nan, .infinity)
+    let found = [1, 2, 5].map { FloatStatistics(inParts: values.rawSpan, threads: $0) }
+    #expect(found[0] == found[1] && found[0] == found[2])
+    let whole = FloatStatistics(values.rawSpan)
+    #expect(found[0].count == whole.count && found[0].finiteCount == whole.count - 2)
+    #expect((found[0].sum - whole.sum).magnitude < 1e-9)
+    #expect(FloatStatistics(inParts: [Float]().rawSpan) == FloatStatistics())
+  }
 }

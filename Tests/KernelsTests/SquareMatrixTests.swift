@@ -84,7 +84,26 @@ struct SquareMatrixTests {
     #expect(first.withBytes { $0.array } == second.withBytes { $0.array })
   }
 
-  @Test("xᵀ·x and its other triangle", arguments: [3, 257])
+  @Test("memory that other matrices had changes no bit")
+  func store() throws {
+    let (store, count) = (MatrixStore(), 300)
+    let order = (0..<count).reversed().map(\.self)
+    func inverse(_ store: MatrixStore?) throws -> [Double] {
+      let root = positive(count).ordered(by: order, isTriangle: true, in: store)
+      #expect(root.factorReversed())
+      let inverse = try #require(root.invertedTriangle(in: store))
+      return (0..<count).flatMap { row in (row..<count).map { inverse[row, $0] } }
+    }
+    let plain = try inverse(nil)
+    #expect(plain.contains { $0 != 0 })
+    // The second time both matrices are in memory that the first left full of numbers.
+    for _ in 0..<3 { #expect(try inverse(store) == plain) }
+    // Another size in between, smaller and larger.
+    for size in [2, 310] { _ = positive(size).ordered(by: Array(0..<size), in: store) }
+    #expect(try inverse(store) == plain)
+  }
+
+  @Test("xᵀ·x and its other triangle", arguments: [3, 257, 700, 2100])
   func gram(count: Int) {
     let tokens = 7
     let x = inputs(tokens, count, seed: 9)

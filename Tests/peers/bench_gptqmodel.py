@@ -9,6 +9,7 @@ MODEL is a dense model such as `nibble bench model --dense` writes. On a busy ma
 import argparse
 import json
 import os
+import pathlib
 import random
 import subprocess
 import sys
@@ -31,6 +32,22 @@ def arguments():
     return parser.parse_args()
 
 
+def with_tokenizer(model, folder):
+    """GPTQModel loads no model without a tokenizer: one of words that are their own ids stands in for it."""
+    if os.path.exists(os.path.join(model, "tokenizer.json")):
+        return model
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+    words = json.load(open(os.path.join(model, "config.json")))["vocab_size"]
+    tokenizer = Tokenizer(models.WordLevel({f"<{word}>": word for word in range(words)}, "<0>"))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<0>", pad_token="<0>", bos_token="<1>",
+        eos_token="<2>").save_pretrained(folder)
+    for file in pathlib.Path(model).resolve().iterdir():
+        os.symlink(file, os.path.join(folder, file.name))
+    return folder
+
+
 def peer(options):
     """In a process of its own."""
     import torch
@@ -40,17 +57,22 @@ def peer(options):
              "attention_mask": torch.ones(1, len(window), dtype=torch.long)}
             for window in json.load(open(ids))]
     config = QuantizeConfig(bits=4, group_size=128, sym=True, desc_act=False, mse=options.mse)
-    model = GPTQModel.load(
-        options.model, config, device="cpu", dtype=getattr(torch, options.dtype))
-    model.quantize(data, batch_size=options.batch, backend=BACKEND.TORCH)
-    model.save(output)
+    with tempfile.TemporaryDirectory() as folder:
+        model = GPTQModel.load(
+            with_tokenizer(options.model, folder), config, device="cpu",
+            dtype=getattr(torch, options.dtype))
+        model.quantize(data, batch_size=options.batch, backend=BACKEND.TORCH)
+        model.save(output)
 
 
 def measure(name, command, environment):
     start = time.time()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            log.seek(0)
+            sys.stderr.write(log.read().decode(errors="replace")[-2000:])
     row = {"seconds": time.time() - start, "processor_seconds": usage.ru_utime + usage.ru_stime,
            "peak_bytes": usage.ru_maxrss * 1024, "status": os.waitstatus_to_exitcode(status)}
     print(json.dumps({name: row}), flush=True)

@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Models
 internal import TensorCore
 
 /// What stands between two blocks (or the halves of one) for all calibration windows: runs of windows of one length,
@@ -10,6 +11,7 @@ final class HiddenStates {
     let tokens: Int
 
     var sequences: Int { windows.count }
+    var shape: WindowShape { WindowShape(sequences: sequences, tokens: tokens) }
   }
 
   let runs: [Run]
@@ -19,6 +21,7 @@ final class HiddenStates {
   private let file: OutputFile?
   private let reader: InputFile?
   private let offsets: [Int]
+  private let workspace = Workspace()
 
   /// Tokens of a run, where a window is not longer by itself.
   private static let tokens = 2048
@@ -59,40 +62,58 @@ final class HiddenStates {
     return runs
   }
 
-  /// Throws `io`.
+  /// The states of a run, on the host. Throws `io`.
   subscript(index: Int) -> [Float] {
     get throws {
-      let run = runs[index]
-      let count = run.sequences * run.tokens * width
-      guard let reader else { return try kept[index].lend { try widened($0, count) } }
-      return try Workspace().lend(count * dtype.bits / 8) { stored in
-        try reader.read(into: &stored, at: offsets[index])
-        return try widened(stored.bytes, count)
+      var values = [Float](repeating: 0, count: count(index))
+      try values.withMutableBytes { bytes in
+        try withNumbers(index) { bytes.copy(from: $0) }
+      }
+      return values
+    }
+  }
+
+  /// Puts the states of a run into the beginning of a buffer. Throws `io`, `device`.
+  func load(_ index: Int, into buffer: Buffer, of compute: any Compute) throws {
+    try withNumbers(index) { try compute.write($0, to: buffer, at: 0) }
+  }
+
+  /// Takes the states of a run out of the beginning of a buffer. Throws `io`, `device`.
+  func store(_ buffer: Buffer, of compute: any Compute, at index: Int) throws {
+    if file == nil, dtype == .f32 {
+      return try kept[index].change { try compute.read(buffer, at: 0, into: &$0) }
+    }
+    try compute.withFloats(buffer, count: count(index)) { values in
+      if dtype == .f32 { return try store(values, at: index) }
+      try workspace.lend(values.byteCount / 4 * dtype.bits / 8) { narrow in
+        try FloatConversion.fromFloat32(dtype, values, into: &narrow)
+        try store(narrow.bytes, at: index)
       }
     }
   }
 
-  /// Throws `io`.
-  func set(_ values: [Float], at index: Int) throws {
-    guard dtype != .f32 else { return try store(values.rawSpan, at: index) }
-    try Workspace().lend(values.count * dtype.bits / 8) { narrow in
-      try FloatConversion.fromFloat32(dtype, values.rawSpan, into: &narrow)
-      try store(narrow.bytes, at: index)
-    }
-  }
+  private func count(_ index: Int) -> Int { runs[index].shape.rows * width }
 
   private func store(_ bytes: RawSpan, at index: Int) throws {
-    guard let file else { return kept[index].take(bytes) }
+    guard let file else { return kept[index].change { $0.copy(from: bytes) } }
     try file.write(bytes, at: offsets[index])
   }
 
-  private func widened(_ stored: RawSpan, _ count: Int) throws -> [Float] {
-    var values = [Float](repeating: 0, count: count)
-    try values.withMutableBytes { bytes in
-      if dtype == .f32 { return bytes.copy(from: stored) }
-      try FloatConversion.toFloat32(dtype, stored, into: &bytes)
+  /// Lends the states of a run in f32.
+  private func withNumbers(_ index: Int, _ body: (RawSpan) throws -> Void) throws {
+    guard let reader else { return try kept[index].lend { try widen($0, body) } }
+    try workspace.lend(count(index) * dtype.bits / 8) { stored in
+      try reader.read(into: &stored, at: offsets[index])
+      try widen(stored.bytes, body)
     }
-    return values
+  }
+
+  private func widen(_ stored: RawSpan, _ body: (RawSpan) throws -> Void) throws {
+    if dtype == .f32 { return try body(stored) }
+    try workspace.lend(stored.byteCount * 8 / dtype.bits * 4) { values in
+      try FloatConversion.toFloat32(dtype, stored, into: &values)
+      try body(values.bytes)
+    }
   }
 }
 
@@ -106,7 +127,7 @@ private final class HeldStates {
     try block.withBytes(body)
   }
 
-  func take(_ bytes: RawSpan) {
-    block.withMutableBytes(count: block.count) { $0.copy(from: bytes) }
+  func change(_ body: (inout MutableRawSpan) throws -> Void) rethrows {
+    try block.withMutableBytes(count: block.count, body)
   }
 }

@@ -1,7 +1,9 @@
+internal import TensorCore
+
 /// The short list of operations that models are made of, on one device.
 ///
-/// Activations are f32, row-major, in buffers of the same `Compute`; only `write` and `read` cross to
-/// the host. Every sum runs in f32 or wider. Implementations: `ReferenceCompute`, plain Swift with a
+/// Activations are f32, row-major, in buffers of the same `Compute`; only `write`, `read` and `withFloats` cross
+/// to the host. Every sum runs in f32 or wider. Implementations: `ReferenceCompute`, plain Swift with a
 /// stated order of summation, and `CPUCompute`, fast. Traps where counts do not fit buffers: models check shapes
 /// when they are loaded. Throws `device` or `io` where the device fails.
 public protocol Compute: AnyObject, Sendable {
@@ -14,6 +16,13 @@ public protocol Compute: AnyObject, Sendable {
   func write(_ values: RawSpan, to buffer: Buffer, at index: Int) throws
   /// `buffer[index...]` to the host, as many f32 numbers as `values` has room for.
   func read(_ buffer: Buffer, at index: Int, into values: inout MutableRawSpan) throws
+  /// The first `count` numbers as the host reads them, for the length of a call: where they are if that is the
+  /// host's memory, else a copy.
+  func withFloats<Result>(
+    _ buffer: Buffer, count: Int, _ body: (RawSpan) throws -> Result
+  ) throws -> Result
+  /// target = source, of the first `count` numbers.
+  func copy(_ source: Buffer, count: Int, to target: Buffer) throws
 
   /// Takes a matrix in: in its dense type, or repacked from its codes, never expanded. Memory besides the
   /// result is a band. Forms with no packed kernel are kept dense in f32 (or bf16/f16 where that is exact).
@@ -71,6 +80,15 @@ public protocol Compute: AnyObject, Sendable {
   func scatter(
     _ source: Buffer, factors: [Float], rows: [Int32], width: Int, addingTo target: Buffer
   ) throws
+}
+
+extension Compute {
+  /// The first `count` numbers of a buffer, on the host.
+  public func floats(_ buffer: Buffer, _ count: Int) throws -> [Float] {
+    var values = [Float](repeating: 0, count: count)
+    try values.withMutableBytes { try read(buffer, at: 0, into: &$0) }
+    return values
+  }
 }
 
 /// A matrix that a `Compute` has taken in.

@@ -32,9 +32,12 @@ extension SquareMatrix {
     return diagonal.allSatisfy { $0 > 0 && $0.isFinite }
   }
 
-  /// The inverse of an upper triangle, with zeros below; nil where it has none. O(n³/3).
-  public func invertedTriangle(threads: Int = Processor.cores) -> SquareMatrix? {
-    let result = SquareMatrix(count: count, precision: precision)
+  /// The inverse of an upper triangle; nil where it has none. Zeros lie below in the tiles on the diagonal; what is
+  /// in those below them is unspecified in memory of a `store`. O(n³/3).
+  public func invertedTriangle(
+    threads: Int = Processor.cores, in store: MatrixStore? = nil
+  ) -> SquareMatrix? {
+    let result = SquareMatrix(count: count, precision: precision, in: store)
     let hasInverse = Atomic(true)
     parallelFor(tiles, threads: threads) { tile in
       let own = range(tile)

@@ -1,20 +1,25 @@
 extension SquareMatrix {
   /// Rows and columns in another order, `order[i]` the one that comes to place i, and in a precision of
   /// its own. O(count²).
+  ///
+  /// `isTriangle`: only the upper triangle is wanted, and the tiles below it have unspecified numbers. The memory is
+  /// of `store` where there is one.
   public func ordered(
-    by order: [Int], precision: Precision? = nil, threads: Int = Processor.cores
+    by order: [Int], precision: Precision? = nil, isTriangle: Bool = false,
+    threads: Int = Processor.cores, in store: MatrixStore? = nil
   ) -> SquareMatrix {
     precondition(order.count == count && order.allSatisfy { (0..<count).contains($0) })
-    let result = SquareMatrix(count: count, precision: precision ?? self.precision)
+    let result = SquareMatrix(
+      count: count, precision: precision ?? self.precision, in: store)
     parallelFor(tiles, threads: threads) { tile in
+      let columns = (isTriangle ? range(tile).lowerBound : 0)..<count
       for row in range(tile) {
-        result.row(row).gather(self.row(order[row]), order)
+        result.block(row..<row + 1, columns).gather(
+          block(order[row]..<order[row] + 1, 0..<count), order[columns])
       }
     }
     return result
   }
-
-  private func row(_ row: Int) -> BLASBlock { block(row..<row + 1, 0..<count) }
 
   /// The diagonal set to other numbers. Traps where the count differs.
   public func setDiagonal(_ values: [Float]) {
@@ -24,18 +29,18 @@ extension SquareMatrix {
 }
 
 extension BLASBlock {
-  /// One row becomes another in an order.
-  fileprivate func gather(_ source: BLASBlock, _ order: [Int]) {
-    // SAFETY: both rows have as many numbers as the order, whose indices are below that.
+  /// One row becomes some numbers of another.
+  fileprivate func gather(_ source: BLASBlock, _ order: ArraySlice<Int>) {
+    // SAFETY: this row has as many numbers as the order, whose indices lie within the other.
     switch (precision, source.precision) {
     case (.single, .single):
-      for column in 0..<columns { unsafe f32[column] = source.f32[order[column]] }
+      for (column, from) in order.enumerated() { unsafe f32[column] = source.f32[from] }
     case (.single, .double):
-      for column in 0..<columns { unsafe f32[column] = Float(source.f64[order[column]]) }
+      for (column, from) in order.enumerated() { unsafe f32[column] = Float(source.f64[from]) }
     case (.double, .single):
-      for column in 0..<columns { unsafe f64[column] = Double(source.f32[order[column]]) }
+      for (column, from) in order.enumerated() { unsafe f64[column] = Double(source.f32[from]) }
     case (.double, .double):
-      for column in 0..<columns { unsafe f64[column] = source.f64[order[column]] }
+      for (column, from) in order.enumerated() { unsafe f64[column] = source.f64[from] }
     }
   }
 }

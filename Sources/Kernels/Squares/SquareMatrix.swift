@@ -18,28 +18,57 @@ public final class SquareMatrix: @unchecked Sendable {
 
   public let count: Int
   public let precision: Precision
-  private var storage: AlignedBytes
+  private let storage: MatrixStore.Block
+  /// Where the memory goes back to.
+  private let store: MatrixStore?
   let base: UnsafeMutableRawPointer
 
   /// Zeros. O(count²).
-  public init(count: Int, precision: Precision = .single) {
-    self.count = count
-    self.precision = precision
-    var storage = AlignedBytes(count: count * count * precision.byteCount)
+  public convenience init(count: Int, precision: Precision = .single) {
+    self.init(count: count, precision: precision, in: nil)
+  }
+
+  /// Zeros in memory that a store lends, if there is one. O(count²), in parallel.
+  public static func zeros(
+    _ count: Int, precision: Precision, in store: MatrixStore?, threads: Int = Processor.cores
+  ) -> SquareMatrix {
+    let result = SquareMatrix(count: count, precision: precision, in: store)
+    guard store != nil else { return result }
+    parallelFor(result.tiles, threads: threads) { tile in
+      result.block(result.range(tile), 0..<count).clear()
+    }
+    return result
+  }
+
+  private var byteCount: Int { count * count * precision.byteCount }
+
+  /// Numbers of unspecified value in memory that a store lends; zeros where there is none.
+  init(count: Int, precision: Precision, in store: MatrixStore?) {
+    (self.count, self.precision, self.store) = (count, precision, store)
+    let size = count * count * precision.byteCount
+    storage = store?.take(size) ?? MatrixStore.Block(count: size)
     // SAFETY: the block is kept, does not move, and is freed after the last use of this object.
-    unsafe base = storage.withMutableBytes(count: storage.count) {
+    unsafe base = storage.bytes.withMutableBytes(count: size) {
       unsafe $0.withUnsafeMutableBytes {
         unsafe $0.baseAddress ?? UnsafeMutableRawPointer(bitPattern: 64)!
       }
     }
-    self.storage = storage
   }
+
+  deinit { store?.give(storage) }
 
   /// Of f32 numbers `[count][count]`. Traps where there are others.
   public convenience init(_ values: [Float], count: Int) {
     precondition(values.count == count * count)
     self.init(count: count)
     withMutableBytes { $0.copy(from: values.rawSpan) }
+  }
+
+  /// Of numbers `[count][count]` in their own precision. Traps where there are others.
+  public convenience init(_ bytes: RawSpan, count: Int, precision: Precision) {
+    precondition(bytes.byteCount == count * count * precision.byteCount)
+    self.init(count: count, precision: precision)
+    withMutableBytes { $0.copy(from: bytes) }
   }
 
   /// This matrix in another precision, or itself: each number rounded to nearest. O(count²).
@@ -63,11 +92,11 @@ public final class SquareMatrix: @unchecked Sendable {
 
   /// All numbers, for the length of a call.
   public func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
-    try storage.withBytes(body)
+    try storage.bytes.withBytes { try body($0.part(0..<byteCount)) }
   }
 
   func withMutableBytes(_ body: (inout MutableRawSpan) -> Void) {
-    storage.withMutableBytes(count: storage.count, body)
+    storage.bytes.withMutableBytes(count: byteCount, body)
   }
 
   /// A number. Traps outside of the bounds.

@@ -77,12 +77,3 @@ extension BlockPass {
     try compute.floats(buffer, count)
   }
 }
-
-extension Compute {
-  /// The first `count` numbers of a buffer, on the host.
-  func floats(_ buffer: Buffer, _ count: Int) throws -> [Float] {
-    var values = [Float](repeating: 0, count: count)
-    try values.withMutableBytes { try read(buffer, at: 0, into: &$0) }
-    return values
-  }
-}

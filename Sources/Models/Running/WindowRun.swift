@@ -1,125 +1,116 @@
 public import Kernels
 internal import TensorCore
 
+/// Windows of one length that run together.
+public struct WindowShape: Hashable, Sendable {
+  public let sequences: Int
+  /// Tokens of each sequence.
+  public let tokens: Int
+
+  public init(sequences: Int, tokens: Int) {
+    (self.sequences, self.tokens) = (sequences, tokens)
+  }
+
+  public var rows: Int { sequences * tokens }
+}
+
 /// A model's blocks one after the other over windows of text, each from its first position on, with what
 /// the linear layers read handed out on the way. Used by one thread at a time.
 ///
-/// Windows of one length run together: `[sequences][tokens][width]`, f32, row-major.
+/// Hidden states are f32 `[sequences][tokens][width]`, row-major, and stay on the model's device.
 public final class WindowRun {
-  /// Gets what some linear layers read, f32 `[rows][width]`; `values` takes it from the device. Returns
-  /// whether the run is to go on.
+  /// Gets what some linear layers read, f32 `[rows][width]`, for the length of the call. Returns whether the run
+  /// is to go on.
   public typealias Tap = (
-    _ readers: [String], _ rows: Int, _ width: Int, _ values: () throws -> [Float]
+    _ readers: [String], _ input: Buffer, _ rows: Int, _ width: Int
   ) throws -> Bool
 
   /// Ends a pass whose rest nobody needs.
   private struct Enough: Error {}
 
-  private struct Shape: Hashable {
-    let sequences: Int
-    let tokens: Int
-  }
-
   public let model: CausalModel
   private let pool: BufferPool
-  private var passages: [Shape: Passage] = [:]
-  /// Arrays by their count, filled again once nobody else has them.
-  private var scratch: [Int: [Float]] = [:]
+  private var passages: [WindowShape: Passage] = [:]
 
   public init(_ model: CausalModel) {
     self.model = model
     pool = BufferPool(model.compute)
   }
 
-  /// What the first block reads. Throws `usage` for ids that are no tokens.
-  public func embed(_ ids: [Int32], sequences: Int) throws -> [Float] {
-    try model.checkIds(ids)
-    let hidden = try model.ends.embed(ids, at: 0, sequences, pool)
-    defer { pool.give(hidden) }
-    return try floats(hidden, ids.count * model.hiddenSize)
-  }
+  public var compute: any Compute { model.compute }
 
-  /// The output of a block; nil where `tap` has ended the pass. Throws `cannotRepresent`, naming the
-  /// block, where it is not finite.
-  public func run(
-    _ block: DecoderBlock, _ hidden: [Float], sequences: Int, tap: Tap? = nil
-  ) throws -> [Float]? {
-    try run(block, BlockHalf.allCases, hidden, sequences: sequences, tap: tap)
-  }
-
-  /// What comes out of some halves of a block, of what goes in before the first of them; otherwise as above.
-  public func run(
-    _ block: DecoderBlock, _ halves: [BlockHalf], _ hidden: [Float], sequences: Int,
-    tap: Tap? = nil
-  ) throws -> [Float]? {
-    try pass(block, hidden, sequences, tap) { pass, buffer in
-      let count = hidden.count / model.hiddenSize * block.plan.attention.keyWidth
-      let (keys, values) = (try pool.take(count), try pool.take(count))
-      defer { pool.give([keys, values]) }
-      for half in halves {
-        try pass.forward(half, buffer, KeyValueCache(keys: keys, values: values))
-      }
-    }
-  }
-
-  /// What comes out of a half whose last linear layer reads `inner` `[rows][columns]`. Traps where the half ends
-  /// with experts.
-  public func finish(
-    _ block: DecoderBlock, _ half: BlockHalf, _ hidden: [Float], inner: [Float], sequences: Int
-  ) throws -> [Float]? {
-    guard let last = block.plan.lastLinear(of: half) else { preconditionFailure("experts end it") }
-    return try pass(block, hidden, sequences, nil) { pass, buffer in
-      let input = try pool.take(inner.count)
-      defer { pool.give(input) }
-      try model.compute.write(inner.rawSpan, to: input, at: 0)
-      try pass.finish(half, buffer, inner: input, last)
-    }
-  }
-
-  /// `body` turns hidden states in a buffer into those after it.
-  private func pass(
-    _ block: DecoderBlock, _ hidden: [Float], _ sequences: Int, _ tap: Tap?,
-    _ body: (BlockPass, Buffer) throws -> Void
-  ) throws -> [Float]? {
-    let rows = hidden.count / model.hiddenSize
-    let passage = try passage(Shape(sequences: sequences, tokens: rows / sequences))
-    let buffer = try pool.take(hidden.count)
+  /// Lends a buffer of unspecified content for the hidden states of some windows.
+  public func lendStates<Result>(
+    _ shape: WindowShape, _ body: (Buffer) throws -> Result
+  ) throws -> Result {
+    let buffer = try pool.take(shape.rows * model.hiddenSize)
     defer { pool.give(buffer) }
-    try model.compute.write(hidden.rawSpan, to: buffer, at: 0)
-    var pass = block.pass(passage, pool)
+    return try body(buffer)
+  }
+
+  /// What the first block reads of `ids` `[sequences][tokens]`. Throws `usage` for ids that are no tokens.
+  public func embed<Result>(
+    _ ids: [Int32], _ shape: WindowShape, _ body: (Buffer) throws -> Result
+  ) throws -> Result {
+    try model.checkIds(ids)
+    let hidden = try model.ends.embed(ids, at: 0, shape.sequences, pool)
+    defer { pool.give(hidden) }
+    return try body(hidden)
+  }
+
+  /// Turns hidden states before some halves of a block into those after them; false where `tap` has ended the
+  /// pass, and they are of no use. Throws `cannotRepresent`, naming the block, where they are not finite.
+  @discardableResult
+  public func run(
+    _ block: DecoderBlock, _ halves: [BlockHalf], _ hidden: Buffer,
+    _ shape: WindowShape, tap: Tap? = nil
+  ) throws -> Bool {
+    var pass = try block.pass(passage(shape), pool)
     if let tap {
       pass.tap = { readers, input, rows, width in
-        let goesOn = try tap(readers, rows, width) { try self.floats(input, rows * width) }
-        if !goesOn { throw Enough() }
+        if try !tap(readers, input, rows, width) { throw Enough() }
       }
     }
+    let count = shape.rows * block.plan.attention.keyWidth
+    let (keys, values) = (try pool.take(count), try pool.take(count))
+    defer { pool.give([keys, values]) }
     do {
-      try body(pass, buffer)
+      for half in halves {
+        try pass.forward(half, hidden, KeyValueCache(keys: keys, values: values))
+      }
     } catch is Enough {
-      return nil
+      return false
     }
-    return try finite(floats(buffer, hidden.count), block.plan.name)
+    try checkFinite(hidden, shape, block)
+    return true
   }
 
-  /// What the head reads of the last block's output.
-  public func headInput(_ hidden: [Float]) throws -> [Float] {
-    let (ends, width) = (model.ends, model.hiddenSize)
-    let rows = hidden.count / width
-    var buffer = try pool.take(hidden.count)
-    defer { pool.give(buffer) }
-    try model.compute.write(hidden.rawSpan, to: buffer, at: 0)
+  /// The rest of a half whose last linear layer reads `inner` `[rows][columns]`, of the hidden states before the
+  /// half. Traps where the half ends with experts.
+  public func finish(
+    _ block: DecoderBlock, _ half: BlockHalf, _ hidden: Buffer, inner: Buffer, _ shape: WindowShape
+  ) throws {
+    guard let last = block.plan.lastLinear(of: half) else { preconditionFailure("experts end it") }
+    try block.pass(passage(shape), pool).finish(half, hidden, inner: inner, last)
+    try checkFinite(hidden, shape, block)
+  }
+
+  /// What the head reads of the last block's output, `[rows][width]`.
+  public func headInput<Result>(
+    _ hidden: Buffer, _ shape: WindowShape, _ body: (_ input: Buffer, _ width: Int) throws -> Result
+  ) throws -> Result {
+    let (ends, width, rows) = (model.ends, model.hiddenSize, shape.rows)
     if let norm = ends.finalNorm {
-      try model.compute.normalize(buffer, rows: rows, width: width, norm, into: buffer)
+      try compute.normalize(hidden, rows: rows, width: width, norm, into: hidden)
     }
-    guard let projection = ends.projectOut else { return try floats(buffer, hidden.count) }
+    guard let projection = ends.projectOut else { return try body(hidden, width) }
     let projected = try pool.take(rows * projection.rows)
-    try model.compute.linear(buffer, tokens: rows, projection, bias: nil, into: projected)
-    pool.give(buffer)
-    buffer = projected
-    return try floats(buffer, rows * projection.rows)
+    defer { pool.give(projected) }
+    try compute.linear(hidden, tokens: rows, projection, bias: nil, into: projected)
+    return try body(projected, projection.rows)
   }
 
-  private func passage(_ shape: Shape) throws -> Passage {
+  private func passage(_ shape: WindowShape) throws -> Passage {
     if let known = passages[shape] { return known }
     let made = try Passage(
       sequences: shape.sequences, tokens: shape.tokens, start: 0, capacity: shape.tokens,
@@ -128,19 +119,13 @@ public final class WindowRun {
     return made
   }
 
-  private func floats(_ buffer: Buffer, _ count: Int) throws -> [Float] {
-    var values = scratch.removeValue(forKey: count) ?? [Float](repeating: 0, count: count)
-    try values.withMutableBytes { try model.compute.read(buffer, at: 0, into: &$0) }
-    if scratch.count > 4 { scratch.removeAll() }
-    scratch[count] = values
-    return values
-  }
-
-  private func finite(_ values: [Float], _ name: String) throws -> [Float] {
-    let found = FloatStatistics(values.rawSpan)
-    guard found.finiteCount < found.count else { return values }
+  private func checkFinite(_ hidden: Buffer, _ shape: WindowShape, _ block: DecoderBlock) throws {
+    let found = try compute.withFloats(hidden, count: shape.rows * model.hiddenSize) {
+      FloatStatistics(inParts: $0)
+    }
+    guard found.finiteCount < found.count else { return }
     throw Failure(
-      .cannotRepresent, at: "\(model.loader.provider.path): \(name)",
+      .cannotRepresent, at: "\(model.loader.provider.path): \(block.plan.name)",
       "the block's output is not finite", expected: "finite activations",
       found: "\(found.count - found.finiteCount) of \(found.count) numbers")
   }

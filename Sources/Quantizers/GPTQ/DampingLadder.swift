@@ -18,13 +18,15 @@ struct DampingLadder {
   private let diagonal: [Float]
   private let settings: GPTQuantizer
   private let threads: Int
+  private let store: MatrixStore?
 
   /// `diagonal` is in `order`, and 1 where an input is dead.
   init(
-    _ matrix: SquareMatrix, order: [Int], diagonal: [Float], _ settings: GPTQuantizer, threads: Int
+    _ matrix: SquareMatrix, order: [Int], diagonal: [Float], _ settings: GPTQuantizer, threads: Int,
+    in store: MatrixStore?
   ) {
     (self.matrix, self.order, self.diagonal) = (matrix, order, diagonal)
-    (self.settings, self.threads) = (settings, threads)
+    (self.settings, self.threads, self.store) = (settings, threads, store)
   }
 
   /// nil where nothing helps.
@@ -75,10 +77,10 @@ struct DampingLadder {
     let mean = Float(now.reduce(0) { $0 + Double($1) } / Double(now.count))
     let added = Float(damp) * mean
     let root = matrix.ordered(
-      by: order, precision: precision, threads: threads)
+      by: order, precision: precision, isTriangle: true, threads: threads, in: store)
     root.setDiagonal(now.map { $0 + added })
     guard root.factorReversed(threads: threads),
-      let factor = root.invertedTriangle(threads: threads)
+      let factor = root.invertedTriangle(threads: threads, in: store)
     else { return nil }
     return Rung(
       factor: factor, root: root, damp: damp, floor: floor, added: Double(added) + (floor ?? 0))

@@ -26,7 +26,7 @@ public struct FactoredHessian: Sendable {
   /// What a column's own value adds to those behind it.
   let drift: SquareMatrix?
 
-  init(_ hessian: Hessian, for settings: GPTQuantizer, threads: Int) {
+  init(_ hessian: Hessian, for settings: GPTQuantizer, threads: Int, in store: MatrixStore?) {
     (columns, tokens, self.settings) = (hessian.columns, hessian.tokens, settings)
     importance = hessian.importance
     dead = importance.indices.filter { [importance] in importance[$0] == 0 }
@@ -38,7 +38,7 @@ public struct FactoredHessian: Sendable {
     self.order = order
     let ladder = DampingLadder(
       hessian.matrix, order: order.columns, diagonal: order.columns.map { diagonal[$0] },
-      settings, threads: threads)
+      settings, threads: threads, in: store)
     let found = ladder.climb()
     failure = found == nil ? "the Hessian is not positive, whatever is added to its diagonal" : nil
     (damp, floor, added) = (found?.damp ?? 0, found?.floor, found?.added ?? 0)

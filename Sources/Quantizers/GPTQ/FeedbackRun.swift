@@ -4,8 +4,11 @@ import TensorCore
 /// GPTQ's loop over the blocks of columns, for one panel of rows after the other. Rows know nothing of each
 /// other, so a panel goes through all blocks by itself.
 struct FeedbackRun {
-  /// Rows of a panel: the same whatever the number of threads.
-  static let panel = 256
+  /// Rows of a panel, the same whatever the number of threads: a quarter of a narrow layer's, so that threads end
+  /// together.
+  private static func panel(_ rows: Int) -> Int {
+    min(256, rows.dividedRoundingUp(by: 4 * 64) * 64)
+  }
 
   private let settings: GPTQuantizer
   private let hessian: FactoredHessian
@@ -30,7 +33,7 @@ struct FeedbackRun {
   func rows(
     _ weight: Matrix, _ name: String, threads: Int, on level: Processor.Level
   ) throws -> QuantizedRows {
-    try QuantizedRows.collect(rows: weight.rows, size: Self.panel, threads: threads) {
+    try QuantizedRows.collect(rows: weight.rows, size: Self.panel(weight.rows), threads: threads) {
       let panel = try ColumnPanel(weight, $0, name: name)
       return run(panel, RangeBounds(bounds, $0), on: level)
     }

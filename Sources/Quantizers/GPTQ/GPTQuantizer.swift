@@ -49,15 +49,16 @@ public struct GPTQuantizer: Sendable, Equatable {
     self.grid = grid
   }
 
-  /// Orders, damps and factors a Hessian: once for all linear layers that share it. O(columns³).
+  /// Orders, damps and factors a Hessian: once for all linear layers that share it, in memory of `store` where there
+  /// is one. O(columns³).
   ///
   /// Throws `usage` for settings that make no sense, with `isStrict` `cannotRepresent` where the
   /// Hessian stays not positive.
   public func factor(
-    _ hessian: Hessian, name: String, threads: Int = Processor.cores
+    _ hessian: Hessian, name: String, threads: Int = Processor.cores, in store: MatrixStore? = nil
   ) throws(Failure) -> FactoredHessian {
     try check(hessian, name: name)
-    let factored = FactoredHessian(hessian, for: self, threads: threads)
+    let factored = FactoredHessian(hessian, for: self, threads: threads, in: store)
     if isStrict, let reason = factored.failure {
       throw Failure(.cannotRepresent, at: name, reason, remedy: "more or other calibration text")
     }

@@ -1,4 +1,4 @@
-internal import Kernels
+public import Kernels
 public import TensorCore
 
 /// What GPTQ knows of a layer's inputs: H = 2/n · Σ x·xᵀ over n tokens, `[columns][columns]`. Linear
@@ -28,7 +28,12 @@ public struct Hessian: Sendable {
         .usage, at: name, "a Hessian is square", expected: "\(columns * columns) numbers",
         found: "\(values.count)")
     }
-    let matrix = SquareMatrix(values, count: columns)
+    try self.init(SquareMatrix(values, count: columns), tokens: tokens, name: name)
+  }
+
+  /// Of a matrix from elsewhere, in its precision, which is taken over and gets its upper triangle below as well.
+  /// Throws `cannotRepresent` where a number on the diagonal is not finite.
+  public init(_ matrix: SquareMatrix, tokens: Int, name: String) throws(Failure) {
     matrix.completeTriangle(times: 1)
     self.init(matrix, drift: nil, tokens: tokens)
     try check(name)
@@ -37,8 +42,13 @@ public struct Hessian: Sendable {
   /// How much each input counts: twice the mean of x².
   public var importance: [Float] { matrix.diagonal }
 
-  /// All numbers, `[columns][columns]`. O(columns²).
+  /// All numbers in f32, `[columns][columns]`. O(columns²).
   public var values: [Float] { matrix.values }
+
+  /// All numbers as they were summed, f32 or f64, for the length of a call.
+  public func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+    try matrix.withBytes(body)
+  }
 
   func check(_ name: String) throws(Failure) {
     if let column = importance.firstIndex(where: { !$0.isFinite }) {

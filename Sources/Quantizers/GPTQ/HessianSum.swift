@@ -22,14 +22,15 @@ public final class HessianSum: @unchecked Sendable {
   private var waiting = 0
 
   /// Of inputs with so many channels. `hasDrift`: the inputs of the unquantized model are given too
-  /// (`GPTQuantizer.asymmetry`). Takes columns² and 1024·columns numbers, both twice with a drift.
+  /// (`GPTQuantizer.asymmetry`). Takes columns² numbers, of `store` where there is one, and 1024·columns, both twice
+  /// with a drift.
   public init(
     columns: Int, precision: SquareMatrix.Precision = .single, hasDrift: Bool = false,
-    name: String, threads: Int = Processor.cores
+    name: String, threads: Int = Processor.cores, in store: MatrixStore? = nil
   ) {
     precondition(columns > 0)
     (self.columns, self.precision, self.name, self.threads) = (columns, precision, name, threads)
-    sum = SquareMatrix(count: columns, precision: precision)
+    sum = .zeros(columns, precision: precision, in: store, threads: threads)
     driftSum = hasDrift ? SquareMatrix(count: columns, precision: precision) : nil
     let bytes = Self.chunk * columns * (precision == .single ? 4 : 8)
     inputs = AlignedBytes(count: bytes)
@@ -39,22 +40,27 @@ public final class HessianSum: @unchecked Sendable {
   /// Takes in inputs `[tokens][columns]`, and with a drift those of the unquantized model.
   /// O(tokens·columns²). Traps where counts do not fit.
   public func add(_ values: [Float], original: [Float]? = nil) {
-    precondition(values.count % columns == 0 && (original == nil) == (driftSum == nil))
-    precondition(original.map { $0.count == values.count } ?? true)
-    let count = values.count / columns
+    add(values.rawSpan, original: original?.rawSpan)
+  }
+
+  /// The same of f32 numbers that lie elsewhere.
+  public func add(_ values: RawSpan, original: RawSpan? = nil) {
+    precondition(values.byteCount % (columns * 4) == 0 && (original == nil) == (driftSum == nil))
+    let count = values.byteCount / (columns * 4)
     var done = 0
     while done < count {
       let some = min(Self.chunk - waiting, count - done)
       let part = done * columns..<(done + some) * columns
       if some == Self.chunk, precision == .single, original == nil {
-        let chunk = values.rawSpan.part(part.lowerBound * 4..<part.upperBound * 4)
+        let chunk = values.part(part.lowerBound * 4..<part.upperBound * 4)
         sum.addGram(chunk, tokens: some, threads: threads)
         done += some
         continue
       }
-      copy(values.rawSpan, part, into: &inputs)
+      copy(values, part, into: &inputs)
       if let original {
-        let moved = part.map { original[$0] - values[$0] }
+        precondition(original.byteCount == values.byteCount)
+        let moved = part.map { original.float32(at: $0) - values.float32(at: $0) }
         copy(moved.rawSpan, 0..<moved.count, into: &drifts)
       }
       waiting += some

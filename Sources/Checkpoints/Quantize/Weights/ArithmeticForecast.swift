@@ -9,8 +9,9 @@ public struct ArithmeticForecast: Sendable, Equatable {
   /// Windows through linear layers, and through attention.
   public private(set) var products = 0.0
   public private(set) var attention = 0.0
-  /// Second moments of inputs.
+  /// Second moments of inputs, and what they are summed in.
   public private(set) var hessians = 0.0
+  public private(set) var hessianPrecision = SquareMatrix.Precision.single
   /// Factored Hessians, by the precision they are factored in.
   public private(set) var factors: [SquareMatrix.Precision: Double] = [:]
   /// Weights made up for what others lost, and the error of outputs.
@@ -30,6 +31,7 @@ public struct ArithmeticForecast: Sendable, Equatable {
     _ blueprint: Blueprint, _ modules: QuantizedModules, _ quantization: WeightQuantization,
     _ calibration: Calibration, room: Int?
   ) {
+    hessianPrecision = quantization.hessianPrecision
     let tokens = Double(calibration.usedTokens)
     let seen = calibration.windows.reduce(0.0) { $0 + Double($1.count) * Double($1.count + 1) / 2 }
     for (index, block) in blueprint.blocks.enumerated() {
@@ -69,7 +71,9 @@ public struct ArithmeticForecast: Sendable, Equatable {
       if quantization.takesMoments {
         add(hessianOf: group[0].columns, rows: group.map(\.rows), tokens * share, quantization)
       }
-      if quantization.method.folds, quantization.clips, !quantization.permutes {
+      if quantization.method.folds, quantization.clips,
+        !modules.allSatisfy(\.settings.actOrder)
+      {
         let (count, rows) = (Double(group[0].columns), Double(group.reduce(0) { $0 + $1.rows }))
         search += count * count * (tokens * share + 6 * rows)
       }
@@ -108,7 +112,8 @@ public struct ArithmeticForecast: Sendable, Equatable {
     let count = Double(columns)
     hessians += tokens * count * count
     guard quantization.method.feedsBack else { return }
-    factors[GPTQuantizer().precision(columns: columns), default: 0] += count * count * count * 2 / 3
+    let precision = GPTQuantizer().precision(columns: columns, summedIn: hessianPrecision)
+    factors[precision, default: 0] += count * count * count * 2 / 3
     codes += rows.reduce(0.0) { $0 + 2 * Double($1) * count * count }
   }
 

@@ -7,8 +7,8 @@ public struct ArithmeticRates: Sendable {
   /// Products of f32 matrices.
   public let products: Double
   public let attention: Double
-  /// Second moments in f32.
-  public let hessians: Double
+  /// Second moments, by the precision they are summed in.
+  public let hessians: [SquareMatrix.Precision: Double]
   public let factors: [SquareMatrix.Precision: Double]
   /// GPTQ's loop over columns.
   public let codes: Double
@@ -28,6 +28,12 @@ public struct ArithmeticRates: Sendable {
       MatrixWeight(name: "measured", matrix: matrix), activations: .float)
     let (input, output) = (try compute.makeBuffer(size * size), try compute.makeBuffer(size * size))
     try compute.write(numbers.rawSpan, to: input, at: 0)
+    var hessians: [SquareMatrix.Precision: Double] = [:]
+    for precision in SquareMatrix.Precision.allCases {
+      let sum = HessianSum(
+        columns: size, precision: precision, name: "measured", threads: threads)
+      hessians[precision] = rate(now, square * Double(size)) { sum.add(numbers) }
+    }
     let sum = HessianSum(columns: size, name: "measured", threads: threads)
     sum.add(numbers)
     let hessian = try sum.finish()
@@ -51,8 +57,7 @@ public struct ArithmeticRates: Sendable {
       attention: try rate(now, 4 * square * 257 / 2) {
         try compute.attend(input, keys: input, values: input, attended, into: output)
       },
-      hessians: rate(now, square * Double(size)) { sum.add(numbers) },
-      factors: factors,
+      hessians: hessians, factors: factors,
       codes: try rate(now, 2 * cube) {
         _ = try GPTQuantizer().quantize(matrix, factored, name: "measured", threads: threads)
       },
@@ -81,7 +86,8 @@ public struct ArithmeticRates: Sendable {
     let factored = arithmetic.factors.reduce(0.0) { $0 + $1.value / (factors[$1.key] ?? products) }
     return [
       .forward: arithmetic.products / products + arithmetic.attention / attention,
-      .hessians: arithmetic.hessians / hessians, .factors: factored,
+      .hessians: arithmetic.hessians / (hessians[arithmetic.hessianPrecision] ?? products),
+      .factors: factored,
       .codes: arithmetic.codes / codes + arithmetic.ranges / ranges,
       .search: arithmetic.search / products,
     ]

@@ -13,26 +13,23 @@ final class BlockInputs {
     let block: DecoderBlock
   }
 
+  private let parent: CalibratedRun
   private let states: HiddenStates
-  private let run: WindowRun
-  private let clock: StageClock
-  private let threads: Int
-  /// Bytes that kept inputs may take.
-  private let room: Int
   /// Whether the states are moved on from half to half; otherwise they stay before the block.
   private let movesOn: Bool
   /// Where sums of the difference to its inputs are wanted.
   private let original: Original?
   private var left = BlockHalf.allCases
-  /// What the last layer of the first half left reads, by run.
-  private var kept: [Int: [Float]] = [:]
+  private var run: WindowRun { parent.run }
+  private var clock: StageClock { parent.clock }
+  /// What the last layer of the first half left reads.
+  private var kept: KeptInputs { parent.kept }
 
   init(
-    _ states: HiddenStates, _ run: WindowRun, _ clock: StageClock, room: Int, threads: Int,
-    movesOn: Bool, original: Original? = nil
+    _ parent: CalibratedRun, _ states: HiddenStates, movesOn: Bool, original: Original? = nil
   ) {
-    (self.states, self.run, self.clock, self.original) = (states, run, clock, original)
-    (self.room, self.threads, self.movesOn) = (room, threads, movesOn)
+    (self.parent, self.states, self.movesOn) = (parent, states, movesOn)
+    self.original = original
   }
 
   /// Sums of what groups of layers read with the weights as they are now, in one pass over all windows that ends
@@ -43,45 +40,57 @@ final class BlockInputs {
   ) throws -> [HessianSum] {
     let halves = try halves(for: groups, block)
     let sums = zip(groups, columns).map {
-      HessianSum(columns: $1, hasDrift: original != nil, name: $0[0], threads: threads)
+      HessianSum(
+        columns: $1, precision: parent.plan.quantization.hessianPrecision,
+        hasDrift: original != nil,
+        name: $0[0], threads: parent.plan.options.threads, in: parent.matrices)
     }
     let places = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1[0], $0) })
     let last = keeps ? keptLayer(of: halves, block) : nil
-    var bytes = 0
-    for (index, batch) in states.runs.enumerated() {
+    for index in states.runs.indices {
       var missing = groups.count
       let originals = try originals(index, places)
-      _ = try clock.measure(.forward) {
-        try run.run(block, halves, states[index], sequences: batch.sequences) {
-          [self] readers, _, _, values in
-          guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
-          let values = try values()
-          clock.measure(.hessians, within: .forward) {
-            sums[place].add(values, original: originals[place])
-          }
-          if last == groups[place][0], bytes + values.count * 4 <= room {
-            kept[index] = values
-            bytes += values.count * 4
-          }
-          missing -= 1
-          return missing > 0 || block.plan.hasExperts && halves.contains(.feedForward)
+      try pass(index, block, halves) { [self] readers, input, rows, width in
+        guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
+        try clock.measure(.hessians, within: .forward) {
+          try add(input, rows * width, original: originals[place], to: sums[place])
         }
+        if last == groups[place][0] { try kept.keep(input, count: rows * width, of: index) }
+        missing -= 1
+        return missing > 0 || block.plan.hasExperts && halves.contains(.feedForward)
       }
     }
     return sums
   }
 
+  private func pass(
+    _ index: Int, _ block: DecoderBlock, _ halves: [BlockHalf], _ tap: @escaping WindowRun.Tap
+  ) throws {
+    try clock.measure(.forward) {
+      try states.with(index, run) { hidden, shape in
+        _ = try run.run(block, halves, hidden, shape, tap: tap)
+      }
+    }
+  }
+
+  private func add(
+    _ input: Buffer, _ count: Int, original: [Float]?, to sum: HessianSum
+  ) throws {
+    try run.compute.withFloats(input, count: count) { sum.add($0, original: original?.rawSpan) }
+  }
+
   /// What the unquantized model gives the groups at these places in a run of windows; nothing where nobody asks.
   private func originals(_ index: Int, _ places: [String: Int]) throws -> [Int: [Float]] {
     guard let original else { return [:] }
-    let sequences = states.runs[index].sequences
     var found: [Int: [Float]] = [:]
-    _ = try clock.measure(.forward) {
-      try run.run(original.block, original.states[index], sequences: sequences) {
-        readers, _, _, values in
-        guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
-        found[place] = try values()
-        return found.count < places.count
+    try clock.measure(.forward) {
+      try original.states.with(index, run) { hidden, shape in
+        _ = try run.run(original.block, BlockHalf.allCases, hidden, shape) {
+          [run] readers, input, rows, width in
+          guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
+          found[place] = try run.compute.floats(input, rows * width)
+          return found.count < places.count
+        }
       }
     }
     return found
@@ -109,17 +118,41 @@ final class BlockInputs {
 
   private func leave(_ half: BlockHalf, _ block: DecoderBlock) throws {
     try clock.measure(.forward) {
-      for (index, batch) in states.runs.enumerated() {
-        let hidden = try states[index]
-        let output =
-          if let inner = kept.removeValue(forKey: index) {
-            try run.finish(block, half, hidden, inner: inner, sequences: batch.sequences)
-          } else {
-            try run.run(block, [half], hidden, sequences: batch.sequences)
+      for index in states.runs.indices {
+        try states.change(index, run) { hidden, shape in
+          try kept.lend(index) { inner in
+            if let inner {
+              try run.finish(block, half, hidden, inner: inner, shape)
+            } else {
+              try run.run(block, [half], hidden, shape)
+            }
           }
-        try states.set(output ?? [], at: index)
+        }
       }
     }
     left.removeFirst()
+  }
+}
+
+extension HiddenStates {
+  /// Lends a copy of the states of a run.
+  func with(
+    _ index: Int, _ run: WindowRun, _ body: (Buffer, WindowShape) throws -> Void
+  ) throws {
+    let shape = runs[index].shape
+    try run.lendStates(shape) { hidden in
+      try load(index, into: hidden, of: run.compute)
+      try body(hidden, shape)
+    }
+  }
+
+  /// Lends the states of a run and keeps what becomes of them.
+  func change(
+    _ index: Int, _ run: WindowRun, _ body: (Buffer, WindowShape) throws -> Void
+  ) throws {
+    try with(index, run) { hidden, shape in
+      try body(hidden, shape)
+      try store(hidden, of: run.compute, at: index)
+    }
   }
 }

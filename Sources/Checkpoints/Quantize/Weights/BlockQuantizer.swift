@@ -138,7 +138,8 @@ struct BlockQuantizer {
       let settings = quantizer.gptq(module)
       if !factors.contains(where: { $0.settings == settings }) {
         let factor = try clock.measure(.factors) {
-          try settings.factor(hessian, name: module.name, threads: quantizer.threads)
+          try settings.factor(
+            hessian, name: module.name, threads: quantizer.threads, in: parent.matrices)
         }
         factors.append((settings, factor))
       }

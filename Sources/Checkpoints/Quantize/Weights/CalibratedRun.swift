@@ -17,6 +17,8 @@ final class CalibratedRun {
   /// What the unquantized model has there, where the difference counts.
   private let originals: HiddenStates?
   let clock: StageClock
+  let kept: KeptInputs
+  let matrices = MatrixStore()
   private let statistics: StatisticsWriter?
   private var done = 0
 
@@ -31,6 +33,7 @@ final class CalibratedRun {
       try plan.source.model(on: CPUCompute(threads: plan.options.threads), keepsBlocks: false)
     }
     run = WindowRun(model)
+    kept = KeptInputs(model.compute, room: plan.memory.inputRoom)
     states = try HiddenStates(
       calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
       spill: plan.spills ? files.path + "/hidden-states" : nil)
@@ -40,14 +43,18 @@ final class CalibratedRun {
       : try HiddenStates(
         calibration.windows, width: model.hiddenSize, dtype: plan.quantization.hiddenType,
         spill: plan.spills ? files.path + "/original-states" : nil)
-    statistics = try plan.savedStatistics.map { try StatisticsWriter($0, plan.modules.modules) }
+    statistics = try plan.savedStatistics.map {
+      try StatisticsWriter($0, plan.modules.modules, plan.quantization.hessianType)
+    }
   }
 
   func quantize() throws {
     for (index, batch) in states.runs.enumerated() {
       let ids = calibration.windows[batch.windows].flatMap(\.self)
-      try states.set(run.embed(ids, sequences: batch.sequences), at: index)
-      try originals?.set(run.embed(ids, sequences: batch.sequences), at: index)
+      try run.embed(ids, batch.shape) { hidden in
+        try states.store(hidden, of: run.compute, at: index)
+        try originals?.store(hidden, of: run.compute, at: index)
+      }
     }
     let blocks = plan.modules.blocks
     for number in 0..<model.blockCount {
@@ -55,7 +62,7 @@ final class CalibratedRun {
       try pass(number, place.map { (blocks[$0], $0) })
       if let originals {
         let block = try clock.measure(.loading) { try model.block(number) }
-        try inputs(of: originals, movesOn: true).leave(block)
+        try BlockInputs(self, originals, movesOn: true).leave(block)
       }
     }
     if let head = blocks.last, head[0].block == nil {
@@ -68,7 +75,7 @@ final class CalibratedRun {
   private func pass(_ number: Int, _ job: (modules: [QuantizedModules.Module], place: Int)?) throws
   {
     guard let (modules, place) = job else {
-      return try inputs(of: states, movesOn: true).leave(
+      return try BlockInputs(self, states, movesOn: true).leave(
         clock.measure(.loading) { try model.block(number) })
     }
     let isMade = files.holds(place)
@@ -86,7 +93,7 @@ final class CalibratedRun {
     let block = try clock.measure(.loading) {
       try model.block(number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
     }
-    try inputs(of: states, movesOn: true).leave(block)
+    try BlockInputs(self, states, movesOn: true).leave(block)
   }
 
   private func tell(_ modules: [QuantizedModules.Module], _ place: Int) throws {
@@ -98,17 +105,9 @@ final class CalibratedRun {
   /// The hidden states on their way through the block that they stand before; `unquantized` is that block with
   /// the weights that layers are to come close to.
   func inputs(movesOn: Bool, unquantized: DecoderBlock) -> BlockInputs {
-    inputs(
-      of: states, movesOn: movesOn,
-      original: originals.map { .init(states: $0, block: unquantized) })
-  }
-
-  private func inputs(
-    of states: HiddenStates, movesOn: Bool, original: BlockInputs.Original? = nil
-  ) -> BlockInputs {
     BlockInputs(
-      states, run, clock, room: plan.memory.inputRoom, threads: plan.options.threads,
-      movesOn: movesOn, original: original)
+      self, states, movesOn: movesOn,
+      original: originals.map { .init(states: $0, block: unquantized) })
   }
 
   /// Keeps the second moments of what some layers read, where that was asked for.
@@ -119,16 +118,30 @@ final class CalibratedRun {
     }
   }
 
+  /// Lends what the head reads of a run of windows.
+  private func headInput<Result>(
+    _ states: HiddenStates, _ index: Int, _ body: (_ input: Buffer, _ count: Int) throws -> Result
+  ) throws -> Result {
+    let shape = states.runs[index].shape
+    return try run.lendStates(shape) { hidden in
+      try states.load(index, into: hidden, of: run.compute)
+      return try run.headInput(hidden, shape) { try body($0, shape.rows * $1) }
+    }
+  }
+
   private func quantizeHead(_ modules: [QuantizedModules.Module], _ place: Int) throws {
     if !files.holds(place) {
       let made = try modules.map { module in
         let sum = HessianSum(
-          columns: module.columns, hasDrift: originals != nil, name: module.name,
-          threads: plan.options.threads)
+          columns: module.columns, precision: plan.quantization.hessianPrecision,
+          hasDrift: originals != nil, name: module.name, threads: plan.options.threads)
         for index in states.runs.indices {
-          sum.add(
-            try run.headInput(states[index]),
-            original: try originals.map { try run.headInput($0[index]) })
+          let original = try originals.map { try headInput($0, index, run.compute.floats) }
+          try headInput(states, index) { input, count in
+            try run.compute.withFloats(input, count: count) {
+              sum.add($0, original: original?.rawSpan)
+            }
+          }
         }
         let hessian = try sum.finish()
         try save(hessian, of: [module])

@@ -40,7 +40,7 @@ struct FoldedBlock {
         bits: quantization.bits, groupSize: size == -1 ? nil : size,
         isSymmetric: quantization.isSymmetric), rules: quantization.awqRules)
     awq.clip =
-      quantization.clips && !quantization.permutes
+      quantization.clips && !modules.allSatisfy(\.settings.actOrder)
       ? ClipSearch(tokens: quantization.clipTokens) : nil
     if let ratio = quantization.awqRatio {
       (awq.fixedRatio, awq.isDuo) = (Float(ratio), false)
@@ -66,11 +66,12 @@ struct FoldedBlock {
       tokens[name] = block.plan.hasExperts ? 0 : parent.calibration.usedTokens
     }
     guard block.plan.hasExperts else { return tokens }
-    for (index, batch) in parent.states.runs.enumerated() {
-      _ = try parent.run.run(block, parent.states[index], sequences: batch.sequences) {
-        readers, rows, _, _ in
-        for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
-        return true
+    for index in parent.states.runs.indices {
+      try parent.states.with(index, parent.run) { hidden, shape in
+        try parent.run.run(block, BlockHalf.allCases, hidden, shape) { readers, _, rows, _ in
+          for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
+          return true
+        }
       }
     }
     return tokens
@@ -91,10 +92,11 @@ struct FoldedBlock {
   }
 
   /// The folded weight of a layer as it is, with bounds for ranges alone: error feedback makes up for what lies
-  /// beyond them.
+  /// beyond them. There are none where groups are no runs.
   func target(_ module: QuantizedModules.Module) throws -> BlockQuantizer.Target {
     BlockQuantizer.Target(
-      weight: try folded.weight(module.name), bounds: result.clips[module.name])
+      weight: try folded.weight(module.name),
+      bounds: module.settings.actOrder ? nil : result.clips[module.name])
   }
 
   private static func changed(

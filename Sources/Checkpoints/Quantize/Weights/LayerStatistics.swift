@@ -5,7 +5,7 @@ import TensorCore
 
 /// What is known of the inputs of linear layers from a file, so that no model need be run: a safetensors file
 /// with, for a module M of n inputs, `M.hessian` [n, n], 2/tokens · Σ x·xᵀ, or `M.inputs` [tokens, n]. All
-/// types of floats are read. A one-dimensional `M.tokens` of one 64-bit number says how many tokens a
+/// types of floats are read, of Hessians F64 too. A one-dimensional `M.tokens` of one 64-bit number says how many tokens a
 /// Hessian is of. `--save-statistics` writes such a file, with each Hessian as GPTQ used it: so it has the errors of
 /// the layers before in it, and the same settings give the same codes.
 public struct LayerStatistics: Sendable {
@@ -45,39 +45,41 @@ public struct LayerStatistics: Sendable {
 
   /// The Hessian of a module's inputs; nil where nothing is known of them. Throws `malformed` where it is not
   /// finite or not symmetric, `cannotRepresent` where inputs are not finite, `io`.
-  func hessian(of module: QuantizedModules.Module, threads: Int) throws -> Hessian? {
+  func hessian(
+    of module: QuantizedModules.Module, in precision: SquareMatrix.Precision, threads: Int
+  ) throws -> Hessian? {
     if let tensor = tensors[module.name + ".hessian"] {
-      let matrix = try Matrix(reading: tensor)
+      let matrix = try SquareMatrix.reading(tensor)
       try Self.checkSymmetric(matrix, at: tensor.place)
       return try Hessian(
-        matrix.values, columns: matrix.columns, tokens: tokens(of: module) ?? 0, name: module.name)
+        matrix.converted(to: precision, threads: threads), tokens: tokens(of: module) ?? 0,
+        name: module.name)
     }
     guard let tensor = tensors[module.name + ".inputs"] else { return nil }
-    let sum = HessianSum(columns: module.columns, name: module.name, threads: threads)
+    let sum = HessianSum(
+      columns: module.columns, precision: precision, name: module.name, threads: threads)
     sum.add(try Matrix(reading: tensor).values)
     return try sum.finish()
   }
 
   /// Throws `malformed`: second moments are finite and as large above the diagonal as below it, but for roundings of
   /// the type they were kept in.
-  private static func checkSymmetric(_ matrix: Matrix, at place: String) throws {
-    let count = matrix.columns
-    try matrix.values.withValues { values in
-      for row in 0..<count {
-        for column in 0...row {
-          let (low, high) = (values[row * count + column], values[column * count + row])
-          guard low.isFinite, high.isFinite else {
-            throw Failure(
-              .malformed, at: place, "second moments that are not finite",
-              found: "\(low.isFinite ? high : low) at [\(row), \(column)]", rule: "LS-2")
-          }
-          let size = (values[row * count + row] * values[column * count + column]).magnitude
-          guard (low - high).magnitude <= 1e-2 * max(low.magnitude, size.squareRoot()) else {
-            throw Failure(
-              .malformed, at: place, "second moments that are not symmetric",
-              expected: "\(high) at [\(row), \(column)], as across the diagonal", found: "\(low)",
-              rule: "LS-2")
-          }
+  private static func checkSymmetric(_ matrix: SquareMatrix, at place: String) throws {
+    let diagonal = (0..<matrix.count).map { matrix[$0, $0] }
+    for row in 0..<matrix.count {
+      for column in 0...row {
+        let (low, high) = (matrix[row, column], matrix[column, row])
+        guard low.isFinite, high.isFinite else {
+          throw Failure(
+            .malformed, at: place, "second moments that are not finite",
+            found: "\(low.isFinite ? high : low) at [\(row), \(column)]", rule: "LS-2")
+        }
+        let size = (diagonal[row] * diagonal[column]).magnitude
+        guard (low - high).magnitude <= 1e-2 * max(low.magnitude, size.squareRoot()) else {
+          throw Failure(
+            .malformed, at: place, "second moments that are not symmetric",
+            expected: "\(high) at [\(row), \(column)], as across the diagonal", found: "\(low)",
+            rule: "LS-2")
         }
       }
     }
@@ -119,7 +121,11 @@ struct StatisticsRun {
         try plan.quantization.checkStarved(module.name, tokens)
         return try quantizer.round(weight, module, insteadOf: reason, tokens: tokens)
       }
-      guard let hessian = try statistics.hessian(of: module, threads: quantizer.threads) else {
+      let precision = plan.quantization.hessianPrecision
+      guard
+        let hessian = try statistics.hessian(
+          of: module, in: precision, threads: quantizer.threads)
+      else {
         return try quantizer.round(weight, module, insteadOf: "the file has no statistics of it")
       }
       guard plan.quantization.method.feedsBack else {

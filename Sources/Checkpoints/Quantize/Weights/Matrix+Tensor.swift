@@ -42,3 +42,16 @@ extension Matrix {
     }
   }
 }
+
+extension SquareMatrix {
+  /// The numbers of a square tensor: F64 as they are, other floats in f32. Throws `io`, `unsupported` for types
+  /// that are no plain floats. Traps where the tensor is not square.
+  static func reading(_ tensor: Tensor) throws -> SquareMatrix {
+    guard tensor.dtype == .f64 else {
+      let matrix = try Matrix(reading: tensor)
+      return SquareMatrix(matrix.values, count: matrix.rows)
+    }
+    let block = try tensor.contents()
+    return SquareMatrix(block.bytes, count: tensor.shape[0], precision: .double)
+  }
+}

@@ -1,3 +1,4 @@
+internal import Kernels
 internal import Models
 internal import Quantizers
 public import TensorCore
@@ -44,13 +45,15 @@ public struct MemoryForecast: Sendable, Equatable {
   private init() {}
 
   /// A sum and a chunk of inputs.
-  static func sumBytes(_ columns: Int) -> Int {
-    (columns.multiplied(by: columns)?.multiplied(by: 4) ?? Int.max / 64) + columns * 4096
+  static func sumBytes(_ columns: Int, _ precision: SquareMatrix.Precision) -> Int {
+    let size = precision == .double ? 8 : 4
+    return (columns.multiplied(by: columns)?.multiplied(by: size) ?? Int.max / 64)
+      + columns * 1024 * size
   }
 
   /// With an ordered copy, a root, a factor, and both in f32 where they were made in f64.
-  private static func factorBytes(_ columns: Int) -> Int {
-    let size = GPTQuantizer().precision(columns: columns) == .double ? 24 : 8
+  private static func factorBytes(_ columns: Int, _ sum: SquareMatrix.Precision) -> Int {
+    let size = GPTQuantizer().precision(columns: columns, summedIn: sum) == .double ? 24 : 8
     return columns.multiplied(by: columns)?.multiplied(by: size) ?? Int.max / 64
   }
 
@@ -85,7 +88,9 @@ public struct MemoryForecast: Sendable, Equatable {
     layer =
       modules.modules.map { $0.rows * $0.columns * 6 + threads * 256 * $0.columns * 12 }.max() ?? 0
     let columns = modules.modules.map(\.columns).max() ?? 0
-    hessian = quantization.sumBytes(columns) + Self.factorBytes(columns) * quantization.streams
+    hessian =
+      quantization.sumBytes(columns)
+      + Self.factorBytes(columns, quantization.hessianPrecision) * quantization.streams
     let widest = modules.modules.map { max($0.rows, $0.columns) }.max() ?? 0
     activations = (runs.max() ?? 0) * (widest * 5 + width * 8) * 4
     shareOut(blueprint, quantization, tokens: calibration.usedTokens, limit: limit)
@@ -99,8 +104,7 @@ public struct MemoryForecast: Sendable, Equatable {
     spills = rest < hiddenStates
     if !spills { rest -= hiddenStates }
     guard quantization.takesMoments else { return }
-    let sums = blueprint.blocks.flatMap { $0.sumsOfPasses(quantization.trueSequential) }
-    let most = (sums.max() ?? 0) * quantization.streams
+    let most = blueprint.blocks.flatMap { $0.sumsOfPasses(quantization) }.max() ?? 0
     let columns = blueprint.blocks.flatMap { $0.inputGroups.map { $0[0].columns } }
     let largest = columns.max().map(quantization.sumBytes) ?? 0
     hessianRoom = largest + max(0, min(rest, Self.freeSums))
@@ -134,14 +138,16 @@ extension WeightQuantization {
   var streams: Int { asymmetry == nil ? 1 : 2 }
 
   /// The sums of a layer's inputs.
-  func sumBytes(_ columns: Int) -> Int { MemoryForecast.sumBytes(columns) * streams }
+  func sumBytes(_ columns: Int) -> Int {
+    MemoryForecast.sumBytes(columns, hessianPrecision) * streams
+  }
 }
 
 extension BlockPlan {
   /// Bytes of the sums that are taken in each pass.
-  fileprivate func sumsOfPasses(_ isTrueSequential: Bool) -> [Int] {
-    let sums = inputGroups.map { MemoryForecast.sumBytes($0[0].columns) }
-    guard isTrueSequential else { return [sums.reduce(0, +)] }
+  fileprivate func sumsOfPasses(_ quantization: WeightQuantization) -> [Int] {
+    let sums = inputGroups.map { quantization.sumBytes($0[0].columns) }
+    guard quantization.trueSequential else { return [sums.reduce(0, +)] }
     guard hasExperts else { return sums }
     let experts = sums.dropFirst(2)
     let first = experts.indices.filter { ($0 - experts.startIndex) % 2 == 0 }

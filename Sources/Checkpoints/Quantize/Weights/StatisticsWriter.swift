@@ -4,7 +4,7 @@ internal import Quantizers
 internal import TensorCore
 
 /// Writes what a calibrated run learns of the inputs of linear layers as `LayerStatistics` reads it: `M.hessian`
-/// `[n, n]` in f32 and `M.tokens` for each module M. A layer that no statistics were taken of (an expert that no token
+/// `[n, n]` in f32 or f64 and `M.tokens` for each module M. A layer that no statistics were taken of (an expert that no token
 /// reached) gets zeros.
 final class StatisticsWriter {
   private let file: OutputFile
@@ -12,11 +12,11 @@ final class StatisticsWriter {
   private let byteCount: Int
 
   /// Makes the whole file, as zeros. Throws `io`.
-  init(_ path: String, _ modules: [QuantizedModules.Module]) throws {
+  init(_ path: String, _ modules: [QuantizedModules.Module], _ dtype: DType) throws {
     let infos = modules.flatMap { module -> [TensorInfo] in
       let shape = Shape([module.columns, module.columns])
       return [
-        shape.flatMap { TensorInfo(name: module.name + ".hessian", dtype: .f32, shape: $0) },
+        shape.flatMap { TensorInfo(name: module.name + ".hessian", dtype: dtype, shape: $0) },
         TensorInfo(name: module.name + ".tokens", dtype: .i64, shape: [1]),
       ].compactMap(\.self)
     }
@@ -36,7 +36,7 @@ final class StatisticsWriter {
     guard let place = places[module + ".hessian"], let count = places[module + ".tokens"] else {
       throw Failure(.internal, at: module, "its statistics have no place")
     }
-    try file.write(hessian.values.rawSpan, at: place)
+    try hessian.withBytes { try file.write($0, at: place) }
     let tokens = UInt64(hessian.tokens)
     try file.write((0..<8).map { UInt8(truncatingIfNeeded: tokens >> (8 * $0)) }, at: count)
   }

@@ -33,41 +33,46 @@ public struct WeightPlan: Sendable {
   let modules: QuantizedModules
   let names: CompletedNames
 
-  /// Reads headers only. Throws `usage`, `unsupported`, and `cannotRepresent` where a layout can't hold what
-  /// is asked for.
+  /// Reads headers only, and `calibration` once all layouts are known to hold what is asked for. Throws `usage`,
+  /// `unsupported`, and `cannotRepresent` where a layout can't.
   public init(
     _ source: Checkpoint, _ quantization: WeightQuantization, _ options: ConversionOptions,
-    calibration: Calibration? = nil, statistics: LayerStatistics? = nil, maxMemory: Int? = nil,
+    calibration: @autoclosure () throws -> Calibration? = nil, statistics: LayerStatistics? = nil,
+    maxMemory: Int? = nil,
     savingStatistics savedStatistics: String? = nil
   ) throws {
     try quantization.check()
     try SourceCheck.checkDense(source)
-    try Self.check(quantization, calibration, statistics)
-    if savedStatistics != nil, calibration == nil || !quantization.method.feedsBack {
+    try Self.check(statistics, quantization)
+    if savedStatistics != nil, statistics != nil || !quantization.method.feedsBack {
       throw Failure(
         .usage, at: "--save-statistics", "second moments are taken of calibration text by gptq",
-        expected: "--method gptq with calibration", found: quantization.method.rawValue)
+        expected: "--method gptq with calibration",
+        found: statistics == nil ? quantization.method.rawValue : "--statistics")
     }
     self.savedStatistics = savedStatistics
     names = try CompletedNames(source)
     let (names, source) = (names, names.source)
     self.source = source
-    (self.calibration, self.statistics) = (calibration, statistics)
     self.quantization = quantization
     self.options = options
     let modules = try QuantizedModules(
       of: source, quantization, known: statistics?.modules ?? [])
     self.modules = modules
     try Self.check(statistics, modules, quantization)
-    self.maxMemory = maxMemory
-    (memory, arithmetic, leastArithmetic) = try Self.forecasts(
-      source, modules, quantization, calibration, threads: options.threads, limit: maxMemory)
+    self.statistics = statistics
     let planned = try PlannedFates(source, modules, quantization)
     forecasts = try quantization.formats.map {
       var forecast = try FormatForecast($0, modules, quantization, of: source, planned, options)
       forecast.fates = names.restored(forecast.fates)
       return forecast
     }
+    let calibration = try calibration()
+    try Self.check(calibration, statistics, quantization)
+    self.calibration = calibration
+    self.maxMemory = maxMemory
+    (memory, arithmetic, leastArithmetic) = try Self.forecasts(
+      source, modules, quantization, calibration, threads: options.threads, limit: maxMemory)
     disk = DiskForecast(
       source, modules, forecasts, states: memory.spills ? memory.hiddenStates : 0)
   }
@@ -112,9 +117,9 @@ public struct WeightPlan: Sendable {
     }
   }
 
-  /// Throws `usage` where the method and what it is to learn from don't belong together.
+  /// Throws `usage` where the method does not learn from such a file.
   private static func check(
-    _ quantization: WeightQuantization, _ calibration: Calibration?, _ statistics: LayerStatistics?
+    _ statistics: LayerStatistics?, _ quantization: WeightQuantization
   ) throws {
     let method = quantization.method
     guard statistics == nil || method == .gptq else {
@@ -127,6 +132,13 @@ public struct WeightPlan: Sendable {
         .usage, at: "--statistics", "Hessians alone don't tell how inputs have changed",
         expected: "no --gptaq", found: "both")
     }
+  }
+
+  /// Throws `usage` where the method and what it is to learn from don't belong together.
+  private static func check(
+    _ calibration: Calibration?, _ statistics: LayerStatistics?,
+    _ quantization: WeightQuantization
+  ) throws {
     guard statistics == nil || calibration == nil else {
       throw Failure(
         .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
@@ -136,7 +148,7 @@ public struct WeightPlan: Sendable {
       throw Failure(
         .usage, at: "--method",
         quantization.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
-        found: method.rawValue)
+        found: quantization.method.rawValue)
     }
   }
 
@@ -184,6 +196,12 @@ public struct WeightPlan: Sendable {
   /// Linear layers that stay dense: by the user's word, and by themselves.
   public var denseLayers: [String] { modules.skipped + modules.kept }
 
+  /// Layers with other settings than most, by the user's word.
+  public var overriddenLayers: [String] {
+    let names = modules.modules.map(\.name)
+    return names.filter { quantization.override(for: $0) != nil }
+  }
+
   /// Weights that are quantized.
   public var weightCount: Int {
     modules.modules.reduce(0) { $0 + $1.rows * $1.columns }
@@ -205,6 +223,7 @@ public struct WeightPlan: Sendable {
           [
             "name": .string($0.name), "rows": .integer($0.rows), "columns": .integer($0.columns),
             "bits": .integer($0.settings.bits), "group_size": .integer($0.settings.groupSize),
+            "sym": .bool($0.settings.symmetric), "desc_act": .bool(quantization.isOrdered($0.name)),
           ]
         }),
       "kept_dense": .strings(denseLayers),

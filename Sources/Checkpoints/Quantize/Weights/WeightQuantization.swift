@@ -1,4 +1,5 @@
 public import Codecs
+internal import Kernels
 public import Quantizers
 public import TensorCore
 
@@ -18,6 +19,9 @@ public struct WeightQuantization: Sendable {
     public var isCalibrated: Bool { self != .rtn }
     var folds: Bool { self == .awq || self == .awqGPTQ }
     var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
+
+    /// The layout that is written where none is named.
+    public var usualFormat: String { folds ? "awq" : "gptq" }
   }
 
   /// Whose habits hold in AWQ's searches where they differ.
@@ -72,16 +76,19 @@ public struct WeightQuantization: Sendable {
   public var scaleType: DType = .f16
   /// What hidden states between blocks are kept in: f32, or bf16 in half of the memory.
   public var hiddenType: DType = .f32
+  /// What second moments are summed and kept in, f32 or f64, and factored in where f64.
+  public var hessianType: DType = .f32
   /// An expert that saw fewer tokens is rounded to nearest.
   public var minExpertTokens = 64
 
-  /// A method and layouts by their names. Throws `usage`.
-  public init(method name: String, formats names: [String]) throws {
+  /// A method and layouts by their names; without any, the layout that goes by the method's name. Throws `usage`.
+  public init(method name: String, formats names: [String]? = nil) throws {
     guard let method = Method(rawValue: name) else {
       throw Failure(
         .usage, at: "--method", "no such method",
         expected: Self.allMethods.joined(separator: ", "), found: name)
     }
+    let names = names ?? [method.usualFormat]
     guard !names.isEmpty else {
       throw Failure(
         .usage, at: "--format", "names the layouts to write",
@@ -119,16 +126,32 @@ public struct WeightQuantization: Sendable {
   /// The norm of errors that ranges are searched by; 0: none.
   public var norm: Double { mse ?? (takesMoments ? 2.4 : 0) }
 
-  /// Whether columns come to lie in groups that are no runs: the layouts must have a `g_idx`.
-  var permutes: Bool { method.feedsBack && actOrder && !staticGroups }
+  var hessianPrecision: SquareMatrix.Precision { hessianType == .f64 ? .double : .single }
 
   var usesGroupAware: Bool { groupAware ?? (method.feedsBack && !actOrder && !staticGroups) }
 
-  /// What holds for a module. The first rule that matches wins.
+  /// Whether GPTQ takes a module's columns in order of their activations.
+  func isOrdered(_ module: String) -> Bool {
+    method.feedsBack && (override(for: module)?.actOrder ?? actOrder)
+  }
+
+  /// The same inside of groups.
+  func isGroupAware(_ module: String) -> Bool {
+    groupAware ?? (method.feedsBack && !isOrdered(module) && !staticGroups)
+  }
+
+  /// The first that matches.
+  func override(for module: String) -> ModuleOverride? {
+    overrides.first { $0.modules.matchesPrefix(of: module) }
+  }
+
+  /// What holds for a module. With `actOrder` columns come to lie in groups that are no runs: the layouts must have
+  /// a `g_idx`.
   func settings(for module: String) -> Scheme.Settings {
     let base = Scheme.Settings(
-      bits: bits, groupSize: groupSize, symmetric: isSymmetric, actOrder: permutes)
-    return overrides.first { $0.modules.matchesPrefix(of: module) }?.applied(to: base) ?? base
+      bits: bits, groupSize: groupSize, symmetric: isSymmetric,
+      actOrder: isOrdered(module) && !staticGroups)
+    return override(for: module)?.applied(to: base) ?? base
   }
 
   func skips(_ module: String) -> Bool {
@@ -142,13 +165,17 @@ extension WeightQuantization {
     for settings in [settings(for: "")] + overrides.map({ $0.applied(to: settings(for: "")) }) {
       try Self.check(settings)
     }
-    guard method.feedsBack || !(actOrder || staticGroups || groupAware == true || compensatesRanges)
+    guard
+      method.feedsBack
+        || !(actOrder || staticGroups || groupAware == true || compensatesRanges
+          || overrides.contains { $0.actOrder == true })
     else {
       throw Failure(
         .usage, at: "--method", "columns have an order only in gptq",
         expected: "gptq or awq+gptq", found: method.rawValue)
     }
-    guard !(actOrder && groupAware == true) else {
+    guard groupAware != true || !actOrder && !overrides.contains(where: { $0.actOrder == true })
+    else {
       throw Failure(
         .usage, at: "--act-group-aware", "can't be had with --desc-act",
         expected: "one order of columns", found: "two")
@@ -181,6 +208,13 @@ extension WeightQuantization {
         .usage, at: "--hidden-dtype", "no type of hidden states", expected: "bf16 or f32",
         found: hiddenType.rawValue)
     }
+    guard hessianType == .f32 || hessianType == .f64 && takesMoments else {
+      throw Failure(
+        .usage, at: "--hessian-dtype",
+        takesMoments ? "no type of second moments" : "the method takes no second moments",
+        expected: takesMoments ? "f32 or f64" : "gptq, awq+gptq, or rtn with --weighted-ranges",
+        found: takesMoments ? hessianType.rawValue : method.rawValue)
+    }
     guard [.f16, .bf16, .f32].contains(scaleType) else {
       throw Failure(
         .usage, at: "--scale-dtype", "no type of scales", expected: "f16, bf16 or f32",
@@ -199,11 +233,12 @@ extension WeightQuantization {
         .usage, at: "--method", "awq clips ranges by its own search, of codes with a zero point",
         expected: "rtn or gptq", found: method.rawValue)
     }
-    guard !isTernary || bits == 2 && isSymmetric else {
+    let areSymmetric = overrides.allSatisfy { $0.symmetric != false || ($0.bits ?? bits) != 2 }
+    guard !isTernary || bits == 2 && isSymmetric && areSymmetric else {
       throw Failure(
         .usage, at: "--ternary", "three values take two bits and one zero point",
         expected: "--bits 2 --sym",
-        found: "\(bits) bits, \(isSymmetric ? "symmetric" : "asymmetric")")
+        found: "\(bits) bits, \(isSymmetric && areSymmetric ? "symmetric" : "asymmetric")")
     }
     guard asymmetry.map({ method.feedsBack && (0...1).contains($0) }) ?? true else {
       throw Failure(
@@ -241,7 +276,7 @@ extension WeightQuantization {
       "awq_rules": .string(awqRules.rawValue), "awq_ratio": awqRatio.map { .real($0) } ?? .null,
       "overrides": .strings(overrides.map(\.text)), "skip": .strings(skipped.map(\.text)),
       "lm_head": .bool(quantizesHead), "scale_type": .string(scaleType.rawValue),
-      "hidden_type": .string(hiddenType.rawValue),
+      "hidden_type": .string(hiddenType.rawValue), "hessian_type": .string(hessianType.rawValue),
       "min_expert_tokens": .integer(minExpertTokens), "strict": .bool(strict),
     ])
   }

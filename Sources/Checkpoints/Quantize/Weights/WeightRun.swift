@@ -177,6 +177,7 @@ extension WeightPlan {
         "windows": .integer(calibration.windows.count),
       ]
     }
+    if quantization.hessianType != .f32 { details["hessian_dtype"] = "float64" }
     guard quantization.method.feedsBack else { return details }
     details["damp_percent"] = .real(quantization.dampPercent)
     details["damp_auto_increment"] = .real(quantization.dampIncrement)

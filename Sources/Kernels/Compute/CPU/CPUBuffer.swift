@@ -55,9 +55,9 @@ struct Numbers: @unchecked Sendable {
   }
 
   /// Lends the numbers as bytes.
-  func withBytes(_ body: (RawSpan) throws -> Void) rethrows {
+  func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
     // SAFETY: valid for the call.
-    try unsafe body(UnsafeRawBufferPointer(values).bytes)
+    return try unsafe body(UnsafeRawBufferPointer(values).bytes)
   }
 
   /// Lends the numbers as bytes to write.

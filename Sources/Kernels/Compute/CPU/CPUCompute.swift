@@ -22,14 +22,37 @@ public final class CPUCompute: Compute {
   public func makeBuffer(_ count: Int) -> Buffer { CPUBuffer(count: count) }
 
   public func write(_ values: RawSpan, to buffer: Buffer, at index: Int) {
-    Self.numbers(buffer).slice(index, values.byteCount / 4).withMutableBytes {
-      $0.copy(from: values)
+    let target = Self.numbers(buffer).slice(index, values.byteCount / 4)
+    // SAFETY: only read, for the length of the call.
+    unsafe values.withUnsafeBytes { bytes in
+      let source = unsafe Numbers(UnsafeMutableRawBufferPointer(mutating: bytes))
+      copy(source, to: target)
     }
   }
 
   public func read(_ buffer: Buffer, at index: Int, into values: inout MutableRawSpan) {
-    var target = values.part(0..<values.byteCount)
-    Self.numbers(buffer).slice(index, target.byteCount / 4).withBytes { target.copy(from: $0) }
+    let source = Self.numbers(buffer).slice(index, values.byteCount / 4)
+    // SAFETY: lent for the length of the call.
+    unsafe values.withUnsafeMutableBytes { bytes in
+      let target = unsafe Numbers(bytes)
+      copy(source, to: target)
+    }
+  }
+
+  public func withFloats<Result>(
+    _ buffer: Buffer, count: Int, _ body: (RawSpan) throws -> Result
+  ) rethrows -> Result {
+    try Self.numbers(buffer).slice(0, count).withBytes(body)
+  }
+
+  public func copy(_ source: Buffer, count: Int, to target: Buffer) {
+    copy(Self.numbers(source).slice(0, count), to: Self.numbers(target).slice(0, count))
+  }
+
+  private func copy(_ source: Numbers, to target: Numbers) {
+    inParts(target.count) { start, count in
+      target.slice(start, count).copy(from: source.slice(start, count))
+    }
   }
 
   static func numbers(_ buffer: Buffer) -> Numbers {

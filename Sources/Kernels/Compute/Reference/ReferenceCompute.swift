@@ -25,6 +25,17 @@ public final class ReferenceCompute: Compute {
     }
   }
 
+  public func withFloats<Result>(
+    _ buffer: Buffer, count: Int, _ body: (RawSpan) throws -> Result
+  ) rethrows -> Result {
+    try body(Array(numbers(buffer).values.prefix(count)).rawSpan)
+  }
+
+  public func copy(_ source: Buffer, count: Int, to target: Buffer) {
+    numbers(target).values.replaceSubrange(
+      ..<count, with: numbers(source).values.prefix(count))
+  }
+
   public func load(_ source: any WeightSource, activations: ActivationRule) throws
     -> any LoadedWeight
   {
