@@ -35,6 +35,22 @@ enum Conv1D {
       expected: "a config.json that names the model", found: "no model_type and no architectures")
   }
 
+  /// What users should know of a layout whose one runtime looks for packed layers of this kind under names of its
+  /// own; nil for others.
+  static func warning(_ codec: any Codec, _ layers: [String], of source: Checkpoint) -> Finding? {
+    let config = source.config.model?.object ?? JSONObject()
+    guard codec.name == MLX().name,
+      let first = layers.first(where: { isKind($0, config) && !isNamedForMLX($0) })
+    else { return nil }
+    let failure = Failure(
+      .unsupported, at: source.path, "mlx-lm looks for packed GPT-2 under other names",
+      expected: "model.h.N and its like", found: first, rule: "MLXR-10")
+    return Finding(.warning, failure)
+  }
+
+  /// Whether mlx-lm finds a packed layer of this kind (MLXR-10).
+  static func isNamedForMLX(_ layer: String) -> Bool { layer.hasPrefix("model.h.") }
+
   private static func isNamed(_ module: String) -> Bool {
     module.split(separator: ".").last.map(names.contains) ?? false
   }

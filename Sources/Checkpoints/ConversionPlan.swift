@@ -81,6 +81,8 @@ public struct ConversionPlan: Sendable {
     switch options.target {
     case .layout(let codec):
       (layers, rest) = try Self.fit(opened, to: codec, source, options, folding)
+      let names = layers.map(\.fitted.name)
+      warnings += [Conv1D.warning(codec, names, of: source)].compactMap(\.self)
       let facts = try Self.facts(of: layers, threads: options.threads)
       let scheme = codec.completed(
         TargetScheme(source: source, target: codec, facts: facts, rest: rest).scheme)
@@ -183,10 +185,12 @@ public struct ConversionPlan: Sendable {
       .cannotRepresent, at: source.path,
       "\(codec.name) can't hold \(refused.count) of \(count) layers without changing them",
       rule: first.rule, remedy: "nothing was written; " + remedies.joined(separator: "; "),
-      details: refused.map { layer in
+      reasons: refused.reasons { layer in
         let obstacle =
           folding.obstacles[layer.name].map { "; the order can't be moved, as \($0)" } ?? ""
-        return "\(layer.name): \(layer.refusal.reason)\(obstacle); \(layer.refusal.remedy)"
+        // What would work for all has been said.
+        let remedy = layer.refusal.remedy == first.remedy ? "" : "; \(layer.refusal.remedy)"
+        return layer.refusal.reason + obstacle + remedy
       })
   }
 

@@ -196,3 +196,17 @@ struct LayerRefusal: Error {
   let name: String
   let refusal: Refusal
 }
+
+extension [LayerRefusal] {
+  /// What is to be said of these layers, each thing once, in the order of the first layer it is true of.
+  func reasons(_ text: (LayerRefusal) -> String) -> [Failure.Reason] {
+    var names: [String: [String]] = [:]
+    var texts: [String] = []
+    for layer in self {
+      let text = text(layer)
+      if names[text] == nil { texts.append(text) }
+      names[text, default: []].append(layer.name)
+    }
+    return texts.map { Failure.Reason($0, names: names[$0] ?? []) }
+  }
+}

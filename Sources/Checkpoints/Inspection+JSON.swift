@@ -78,8 +78,17 @@ extension Finding {
 
 extension Failure {
   /// The failure for programs: `kind`, `place`, `what`, `expected`, `found`, `rule`, `remedy`,
-  /// `details`.
+  /// `details`, and where there are any `reasons`, with all names.
   public var json: JSON {
+    var object = plainJSON.object ?? JSONObject()
+    if !reasons.isEmpty {
+      object["reasons"] = .array(
+        reasons.map { ["reason": .string($0.text), "names": .strings($0.names)] })
+    }
+    return .object(object)
+  }
+
+  private var plainJSON: JSON {
     [
       "kind": .string(kind.rawValue), "place": .string(place), "what": .string(what),
       "expected": expected.map(JSON.string) ?? .null, "found": found.map(JSON.string) ?? .null,

@@ -39,14 +39,29 @@ struct TargetScheme {
     let wholeRows =
       target.habits.spellsWholeRows && facts.allSatisfy { $0.form.groups == 1 }
     let known = source.config.scheme.flatMap { $0.layout == target.name ? $0.rules() : nil }
+    let mixture = mixture
     return facts.map { layer in
+      let declared = mixture?.settings(for: layer.name)
       let settings = Scheme.Settings(
         bits: layer.form.grid.bits, groupSize: wholeRows ? -1 : groupSize(of: layer),
-        symmetric: isExact ? layer.isSymmetric : symmetric,
-        actOrder: isExact ? layer.form.grouping.isPermuted : actOrder,
+        symmetric: isExact
+          ? layer.isSymmetric : declared.map { $0.symmetric && layer.isSymmetric } ?? symmetric,
+        actOrder: isExact
+          ? layer.form.grouping.isPermuted
+          : declared.map { $0.actOrder || layer.form.grouping.isPermuted } ?? actOrder,
         dialect: known?.settings(for: layer.name)?.dialect ?? JSONObject())
       return (layer.name, settings)
     }
+  }
+
+  /// What the source says of each layer, where it says that some have zero points, or an order of inputs, and others
+  /// not, and the target's config can say so too.
+  private var mixture: SchemeRules? {
+    guard target.describesMixtures, let rules = source.config.scheme?.rules() else { return nil }
+    let declared = facts.compactMap { rules.settings(for: $0.name) }
+    let isMixed =
+      Set(declared.map(\.symmetric)).count > 1 || Set(declared.map(\.actOrder)).count > 1
+    return isMixed ? rules : nil
   }
 
   private func groupSize(of layer: LayerFacts) -> Int {

@@ -65,9 +65,7 @@ public struct AWQ: Codec {
         remedy: "--to gptq or gptq_v2", rule: "AWQ-1")
     }
     guard case .columns(let size) = form.grouping else {
-      return Refusal(
-        "its columns are in activation order (a real g_idx), and AWQ has no g_idx",
-        remedy: "--to gptq or gptq_v2 keeps the order", rule: "AWQ-5")
+      return .activationOrder(target: "AWQ", rule: "AWQ-5")
     }
     guard form.columns % size == 0 else {
       return Refusal(

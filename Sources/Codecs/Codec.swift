@@ -18,6 +18,8 @@ public protocol Codec: Sendable {
   var dialects: [String] { get }
   /// Whether its configs say of each layer which parts it has, and leave out every dense one.
   var describesEachLayer: Bool { get }
+  /// Whether its configs can say of some layers that they have zero points, or an order of inputs, and others not.
+  var describesMixtures: Bool { get }
   /// Whether groups may hold any columns (a real `g_idx`); otherwise they are runs of neighbours.
   var keepsOrder: Bool { get }
   /// Whether its loaders look for packed embeddings as well as packed linear layers.
@@ -71,6 +73,7 @@ extension Codec {
   public var scaleRule: String { "GPTQ-8" }
   public var dialects: [String] { [name] }
   public var describesEachLayer: Bool { false }
+  public var describesMixtures: Bool { describesEachLayer }
   public var keepsOrder: Bool { false }
   public var packsEmbeddings: Bool { false }
   public var habits: FileHabits { FileHabits() }
@@ -111,15 +114,24 @@ public struct Refusal: Sendable, Equatable {
   public let reason: String
   public let remedy: String
   public let rule: String?
+  /// Whether it is the order of the layer's inputs that the layout has no place for.
+  public let isOfOrder: Bool
 
-  public init(_ reason: String, remedy: String, rule: String? = nil) {
+  public init(_ reason: String, remedy: String, rule: String? = nil, isOfOrder: Bool = false) {
     self.reason = reason
     self.remedy = remedy
     self.rule = rule
+    self.isOfOrder = isOfOrder
   }
 }
 
 extension Refusal {
+  static func activationOrder(target: String, rule: String) -> Refusal {
+    Refusal(
+      "its columns are in activation order (a real g_idx), and \(target) has no g_idx",
+      remedy: "--to gptq or gptq_v2 keeps the order", rule: rule, isOfOrder: true)
+  }
+
   static func noWholeZeros(target: String, rule: String) -> Refusal {
     Refusal(
       "its offsets are no whole zero points, and \(target) holds no others",

@@ -23,6 +23,7 @@ public struct GPTQ: Codec {
   public var name: String { version == .v1 ? "gptq" : "gptq_v2" }
   public var configRule: String { "GPTQ-24" }
   public var keepsOrder: Bool { true }
+  public var describesMixtures: Bool { true }
 
   public func candidates(in table: TensorTable) -> [String] {
     table.modules(with: "qweight")

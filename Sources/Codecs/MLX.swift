@@ -69,9 +69,7 @@ public struct MLX: Codec {
         "MLX has no \(bits)-bit codes", remedy: "bits 1, 2, 3, 4, 5, 6 or 8", rule: "MLX-3")
     }
     guard case .columns(let size) = form.grouping else {
-      return Refusal(
-        "its columns are in activation order (a real g_idx), and MLX has no g_idx",
-        remedy: "--to gptq or gptq_v2 keeps the order", rule: "MLX-10")
+      return .activationOrder(target: "MLX", rule: "MLX-10")
     }
     guard Self.groupSizes.contains(size) && form.columns % size == 0 else {
       return Refusal(

@@ -62,9 +62,7 @@ enum PaddedGroups {
         remedy: "--to gptq or gptq_v2", rule: "\(rules)-1")
     }
     guard case .columns(let size) = form.grouping else {
-      return Refusal(
-        "its columns are in activation order (a real g_idx), and \(name) has no g_idx",
-        remedy: "--to gptq or gptq_v2 keeps the order", rule: "\(rules)-5")
+      return .activationOrder(target: name, rule: "\(rules)-5")
     }
     guard width(columns: form.columns, size: size) != nil else {
       return Refusal(

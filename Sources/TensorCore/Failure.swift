@@ -1,7 +1,7 @@
 /// The one error of the package: what was wrong, where, what was expected and what was found.
 ///
 /// It prints as `place: what: expected …, found … (rule); remedy`, with a line below for each
-/// detail, and its `kind` decides the exit code of the command. Text that came from a file is escaped when the failure is made.
+/// detail, and for each reason with the first names that it holds for; and its `kind` decides the exit code of the command. Text that came from a file is escaped when the failure is made.
 public struct Failure: Error, Equatable, Sendable {
   /// The family of a failure; each has one exit code.
   public enum Kind: String, CaseIterable, Sendable {
@@ -49,11 +49,25 @@ public struct Failure: Error, Equatable, Sendable {
   public var remedy: String?
   /// One line for each of several things concerned, such as layers.
   public var details: [String] = []
+  /// Where many things are concerned for few reasons: each reason once.
+  public var reasons: [Reason] = []
+
+  /// What is to be said of several things, such as layers, by their names.
+  public struct Reason: Equatable, Sendable {
+    public let text: String
+    public let names: [String]
+
+    public init(_ text: String, names: [String]) {
+      self.text = text.escapedForDisplay
+      self.names = names.map(\.escapedForDisplay)
+    }
+  }
 
   public init(
     _ kind: Kind, at place: String, _ what: String, expected: String? = nil, found: String? = nil,
-    rule: String? = nil, remedy: String? = nil, details: [String] = []
+    rule: String? = nil, remedy: String? = nil, details: [String] = [], reasons: [Reason] = []
   ) {
+    self.reasons = reasons
     self.kind = kind
     self.place = place.escapedForDisplay
     self.what = what.escapedForDisplay
@@ -74,7 +88,17 @@ extension Failure: CustomStringConvertible {
     if let rule { text += " (\(rule))" }
     if let remedy { text += "; \(remedy)" }
     for detail in details { text += "\n  \(detail)" }
+    for reason in reasons { text += "\n  \(reason)" }
     return text
+  }
+}
+
+extension Failure.Reason: CustomStringConvertible {
+  /// The reason, and below it the names: all of four, of more the first three and how many there are besides.
+  public var description: String {
+    let shown = names.count > 4 ? names.prefix(3) : names[...]
+    let rest = names.count - shown.count
+    return "\(text)\n    \(shown.joined(separator: ", "))" + (rest > 0 ? " and \(rest) more" : "")
   }
 }
 

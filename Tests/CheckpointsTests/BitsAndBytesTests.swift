@@ -99,7 +99,7 @@ import Testing
       }
       #expect(failure.kind == .cannotRepresent)
       #expect(failure.rule == "BNB-24")
-      #expect(failure.details.count == 1)
+      #expect(failure.reasons.count == 1)
     }
   }
 

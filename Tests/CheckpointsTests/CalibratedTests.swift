@@ -180,6 +180,64 @@ import Testing
     try small.disk.check(free: small.disk.total, at: "disk")
   }
 
+  /// Orders and zero points of some layers only, where configs say so of each layer.
+  @Test func ordersAndZeroPointsByModule() throws {
+    let order = try ModuleOverride(parsing: ".*o_proj:desc_act=true")
+    let zeros = try ModuleOverride(parsing: ".*down_proj:sym=false")
+    let formats = ["gptq", "gptq_v2", "compressed-tensors"]
+    _ = try Self.plan(source, formats) { $0.overrides = [order, zeros] }.run(to: folder.path("out"))
+    for format in formats {
+      let made = try Checkpoint(opening: folder.path("out/\(format)"))
+      #expect(made.findings.isEmpty, "\(made.findings.map(\.failure))")
+      for layer in made.layers {
+        let opened = try made.open(layer)
+        let isOrdered = layer.name.hasSuffix("o_proj")
+        #expect(opened.form.grouping.isPermuted == isOrdered, "\(format) \(layer.name)")
+        let settings = made.config.scheme?.rules().settings(for: layer.name)
+        #expect(settings?.actOrder == isOrdered, "\(format) \(layer.name)")
+        #expect(
+          settings?.symmetric == !layer.name.hasSuffix("down_proj"), "\(format) \(layer.name)")
+      }
+    }
+    for format in ["awq", "awq_gemv", "mlx"] {
+      let failure = #expect(throws: Failure.self) {
+        try Self.plan(source, ["gptq", format]) { $0.overrides = [order] }
+      }
+      #expect(failure?.kind == .cannotRepresent)
+      #expect(failure?.reasons.map(\.names.count) == [TinyModel.blocks])
+      #expect(failure?.remedy?.contains("--act-group-aware") == true)
+      _ = try Self.plan(source, [format]) { $0.overrides = [zeros] }
+    }
+    // The other way round: all but some in order.
+    let plain = try ModuleOverride(parsing: ".*_proj:desc_act=false")
+    _ = try Self.plan(source, ["awq"]) { ($0.actOrder, $0.overrides) = (true, [plain]) }
+    let clashes: [(inout WeightQuantization) -> Void] = [
+      { ($0.groupAware, $0.overrides) = (true, [order]) },
+      { ($0.method, $0.overrides) = (.awq, [order]) },
+    ]
+    for clash in clashes {
+      let failure = #expect(throws: Failure.self) { try Self.plan(source, ["gptq"], clash) }
+      #expect(failure?.kind == .usage)
+    }
+  }
+
+  /// Calibration text is read only once every layout is known to hold what is asked for.
+  @Test func refusedBeforeTextIsRead() throws {
+    var quantization = try WeightQuantization(method: "gptq", formats: ["awq"])
+    (quantization.bits, quantization.groupSize) = (3, 32)
+    let wasRead = Mutex(false)
+    let failure = #expect(throws: Failure.self) {
+      try WeightPlan(
+        Checkpoint(opening: source), quantization, ConversionOptions(target: .asIs),
+        calibration: {
+          wasRead.withLock { $0 = true }
+          return try Self.calibration()
+        }())
+    }
+    #expect(failure?.rule == "AWQ-1" && !wasRead.withLock { $0 })
+    #expect(failure?.remedy?.contains("--format gptq or gptq_v2") == true)
+  }
+
   /// Columns in order of their activations keep a real `g_idx`, which AWQ and MLX have no place for.
   @Test func actOrderIsHeldOrRefused() throws {
     let report = try Self.plan(source, ["gptq", "compressed-tensors"]) { $0.actOrder = true }

@@ -49,7 +49,7 @@ import Testing
       try ConversionPlan(source, ConversionOptions(target: target))
     }
     #expect(failure.kind == .cannotRepresent)
-    #expect(!failure.details.isEmpty)
+    #expect(!failure.reasons.isEmpty)
     let rules = target == "awq" ? ["AWQ-1", "AWQ-5"] : ["GPTQ-11"]
     #expect(rules.contains(failure.rule ?? ""), "\(failure)")
   }

@@ -134,7 +134,7 @@ import Testing
       try ConversionPlan(source, ConversionOptions(target: target))
     }
     #expect(failure?.kind == .cannotRepresent)
-    #expect(failure?.details.isEmpty == false && failure?.rule != nil && failure?.remedy != nil)
+    #expect(failure?.reasons.isEmpty == false && failure?.rule != nil && failure?.remedy != nil)
   }
 }
 

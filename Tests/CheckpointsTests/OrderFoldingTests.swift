@@ -155,16 +155,19 @@ import Testing
   @Test func otherOrdersAreRefusedByName() throws {
     let model = try ActOrderModel(groupSize: 32)
     let failure = try Self.refusal(model.all)
-    #expect(failure.details.count == TinyModel.blocks * 6)
-    #expect(!failure.details.contains { $0.contains("down_proj:") })
-    #expect(failure.details.filter { $0.contains("attention heads") }.count == TinyModel.blocks)
+    #expect(failure.reasons.count == 2)
+    #expect(failure.reasons.reduce(0) { $0 + $1.names.count } == TinyModel.blocks * 6)
+    #expect(!failure.reasons.contains { $0.names.contains { $0.hasSuffix("down_proj") } })
+    let heads = try #require(failure.reasons.first { $0.text.contains("attention heads") })
+    #expect(heads.names.count == TinyModel.blocks)
     let remedy = try #require(failure.remedy)
     for word in ["--rest dense", "--allow-requantize", "--to gptq"] {
       #expect(remedy.contains(word), "\(remedy)")
     }
     let unfolded = try Self.refusal(model.inner) { $0.foldsOrders = false }
-    #expect(unfolded.details.count == TinyModel.blocks)
-    #expect(unfolded.details.allSatisfy { $0.contains("down_proj:") && $0.contains("--no-fold") })
+    #expect(unfolded.reasons.count == 1 && unfolded.reasons[0].text.contains("--no-fold"))
+    #expect(unfolded.reasons[0].names.count == TinyModel.blocks)
+    #expect(unfolded.reasons[0].names.allSatisfy { $0.hasSuffix("down_proj") })
     // Layouts with an index are not touched.
     let kept = try Converted(model.all, to: "compressed-tensors")
     #expect(kept.plan.folding.folds.isEmpty && kept.report.isLossless)
@@ -256,13 +259,13 @@ import Testing
     try model.write(
       to: strange, config: model.config.replacing("LlamaForCausalLM", with: "BlamaForCausalLM"))
     let failure = try Self.refusal(strange)
-    #expect(failure.details.count == TinyModel.blocks)
-    #expect(failure.details[0].contains("architecture is not known (BlamaForCausalLM)"))
+    #expect(failure.reasons.map(\.names.count) == [TinyModel.blocks])
+    #expect(failure.reasons[0].text.contains("architecture is not known (BlamaForCausalLM)"))
     let stranger = model.folder.path("stranger")
     try model.write(to: stranger, more: { $0.addDense("model.layers.1.mlp.act.scales", [128]) })
     let one = try Self.refusal(stranger)
-    #expect(one.details.count == 1)
-    #expect(one.details[0].contains("model.layers.1.mlp.act.scales may see"))
+    #expect(one.reasons.map(\.names.count) == [1])
+    #expect(one.reasons[0].text.contains("model.layers.1.mlp.act.scales may see"))
   }
 
   /// Groups of several sizes have no place among neighbours.
@@ -278,8 +281,8 @@ import Testing
         made.tensors[index].bytes[0] = group == 0 ? 1 : 0
       })
     let failure = try Self.refusal(path)
-    #expect(failure.details.count == 1)
-    #expect(failure.details[0].contains("not all of one size"))
+    #expect(failure.reasons.map(\.names.count) == [1])
+    #expect(failure.reasons[0].text.contains("not all of one size"))
   }
 
   @Test func plansSayWhatIsFolded() throws {

@@ -33,8 +33,7 @@ import Testing
       try ConversionPlan(source, ConversionOptions(target: target))
     }
     #expect(failure.kind == .cannotRepresent)
-    #expect(failure.details.count == 1)
-    #expect(failure.details.first?.hasPrefix(Self.embedding) == true)
+    #expect(failure.reasons.map(\.names) == [[Self.embedding]])
     #expect(failure.remedy?.contains("--rest dense") == true)
   }
 

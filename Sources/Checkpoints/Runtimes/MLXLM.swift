@@ -119,7 +119,7 @@ extension Runtime {
       id, of: ["mlx", "awq"], "packed GPT-2 is looked for under names of the runtime's own",
       expected: "model.h.0.attn.c_attn and its like"
     ) { layer, model in
-      Conv1D.isKind(layer.name, model.config) && !layer.name.hasPrefix("model.h.")
+      Conv1D.isKind(layer.name, model.config) && !Conv1D.isNamedForMLX(layer.name)
         ? "names of transformers" : nil
     }
   }

@@ -63,6 +63,16 @@ extension BLASBlock {
 }
 
 extension BLASBlock {
+  /// Zeros everywhere.
+  func clear() {
+    let width = precision.byteCount
+    for row in 0..<rows {
+      // SAFETY: the row lies within the block.
+      unsafe (address + row * stride * width).initializeMemory(
+        as: UInt8.self, repeating: 0, count: columns * width)
+    }
+  }
+
   /// The numbers of another block of this shape.
   func copy(_ other: BLASBlock) {
     precondition(rows == other.rows && columns == other.columns && precision == other.precision)

@@ -4,7 +4,7 @@ internal import TensorCore
 /// Memory of square matrices that goes from one to the next: where the system has to find, clear and map hundreds of
 /// megabytes anew for each layer, that takes longer than some of the work.
 ///
-/// Keeps two blocks of the largest size that was asked for.
+/// Keeps three blocks: as many as a sum, its root and its factor need.
 public final class MatrixStore: Sendable {
   /// Who has it alone may write it.
   final class Block: @unchecked Sendable {
@@ -13,24 +13,30 @@ public final class MatrixStore: Sendable {
     init(count: Int) { bytes = AlignedBytes(count: count) }
   }
 
-  private static let kept = 2
-  private let free = Mutex<(size: Int, blocks: [Block])>((0, []))
+  private static let kept = 3
+  /// Smallest first.
+  private let free = Mutex<[Block]>([])
 
   public init() {}
 
-  /// Bytes of unspecified content.
+  /// At least so many bytes, of unspecified content.
   func take(_ count: Int) -> Block {
     let known: Block? = free.withLock { free in
-      if count > free.size { free = (count, []) }
-      return count == free.size ? free.blocks.popLast() : nil
+      if let place = free.firstIndex(where: { $0.bytes.count >= count }) {
+        return free.remove(at: place)
+      }
+      // Too small for what is needed now.
+      if !free.isEmpty { free.removeFirst() }
+      return nil
     }
     return known ?? Block(count: count)
   }
 
   func give(_ block: Block) {
     free.withLock { free in
-      guard block.bytes.count == free.size, free.blocks.count < Self.kept else { return }
-      free.blocks.append(block)
+      let place = free.firstIndex { $0.bytes.count >= block.bytes.count } ?? free.count
+      free.insert(block, at: place)
+      if free.count > Self.kept { free.removeFirst() }
     }
   }
 }

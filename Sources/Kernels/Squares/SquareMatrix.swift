@@ -28,6 +28,20 @@ public final class SquareMatrix: @unchecked Sendable {
     self.init(count: count, precision: precision, in: nil)
   }
 
+  /// Zeros in memory that a store lends, if there is one. O(count²), in parallel.
+  public static func zeros(
+    _ count: Int, precision: Precision, in store: MatrixStore?, threads: Int = Processor.cores
+  ) -> SquareMatrix {
+    let result = SquareMatrix(count: count, precision: precision, in: store)
+    guard store != nil else { return result }
+    parallelFor(result.tiles, threads: threads) { tile in
+      result.block(result.range(tile), 0..<count).clear()
+    }
+    return result
+  }
+
+  private var byteCount: Int { count * count * precision.byteCount }
+
   /// Numbers of unspecified value in memory that a store lends; zeros where there is none.
   init(count: Int, precision: Precision, in store: MatrixStore?) {
     (self.count, self.precision, self.store) = (count, precision, store)
@@ -78,11 +92,11 @@ public final class SquareMatrix: @unchecked Sendable {
 
   /// All numbers, for the length of a call.
   public func withBytes<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
-    try storage.bytes.withBytes(body)
+    try storage.bytes.withBytes { try body($0.part(0..<byteCount)) }
   }
 
   func withMutableBytes(_ body: (inout MutableRawSpan) -> Void) {
-    storage.bytes.withMutableBytes(count: storage.bytes.count, body)
+    storage.bytes.withMutableBytes(count: byteCount, body)
   }
 
   /// A number. Traps outside of the bounds.

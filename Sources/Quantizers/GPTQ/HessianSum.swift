@@ -22,14 +22,15 @@ public final class HessianSum: @unchecked Sendable {
   private var waiting = 0
 
   /// Of inputs with so many channels. `hasDrift`: the inputs of the unquantized model are given too
-  /// (`GPTQuantizer.asymmetry`). Takes columns² and 1024·columns numbers, both twice with a drift.
+  /// (`GPTQuantizer.asymmetry`). Takes columns² numbers, of `store` where there is one, and 1024·columns, both twice
+  /// with a drift.
   public init(
     columns: Int, precision: SquareMatrix.Precision = .single, hasDrift: Bool = false,
-    name: String, threads: Int = Processor.cores
+    name: String, threads: Int = Processor.cores, in store: MatrixStore? = nil
   ) {
     precondition(columns > 0)
     (self.columns, self.precision, self.name, self.threads) = (columns, precision, name, threads)
-    sum = SquareMatrix(count: columns, precision: precision)
+    sum = .zeros(columns, precision: precision, in: store, threads: threads)
     driftSum = hasDrift ? SquareMatrix(count: columns, precision: precision) : nil
     let bytes = Self.chunk * columns * (precision == .single ? 4 : 8)
     inputs = AlignedBytes(count: bytes)

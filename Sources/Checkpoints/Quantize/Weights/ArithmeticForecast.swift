@@ -75,7 +75,8 @@ public struct ArithmeticForecast: Sendable, Equatable {
     }
     guard quantization.method.folds, !names.isEmpty else { return }
     let search = SearchCost(block, quantization, tokens, attention: attention, room: searchRoom)
-    self.search += search.scales + search.clips(groups)
+    self.search += search.scales
+    if !modules.allSatisfy(\.settings.actOrder) { self.search += search.clips(groups) }
   }
 
   private mutating func add(

@@ -13,27 +13,23 @@ final class BlockInputs {
     let block: DecoderBlock
   }
 
+  private let parent: CalibratedRun
   private let states: HiddenStates
-  private let run: WindowRun
-  private let clock: StageClock
-  private let threads: Int
-  /// What the last layer of the first half left reads.
-  private let kept: KeptInputs
   /// Whether the states are moved on from half to half; otherwise they stay before the block.
   private let movesOn: Bool
   /// Where sums of the difference to its inputs are wanted.
   private let original: Original?
-  /// What sums are made in.
-  private let precision: SquareMatrix.Precision
   private var left = BlockHalf.allCases
+  private var run: WindowRun { parent.run }
+  private var clock: StageClock { parent.clock }
+  /// What the last layer of the first half left reads.
+  private var kept: KeptInputs { parent.kept }
 
   init(
-    _ states: HiddenStates, _ run: WindowRun, _ clock: StageClock, _ kept: KeptInputs, threads: Int,
-    movesOn: Bool, original: Original? = nil, precision: SquareMatrix.Precision
+    _ parent: CalibratedRun, _ states: HiddenStates, movesOn: Bool, original: Original? = nil
   ) {
-    self.precision = precision
-    (self.states, self.run, self.clock, self.original) = (states, run, clock, original)
-    (self.kept, self.threads, self.movesOn) = (kept, threads, movesOn)
+    (self.parent, self.states, self.movesOn) = (parent, states, movesOn)
+    self.original = original
   }
 
   /// Sums of what groups of layers read with the weights as they are now, in one pass over all windows that ends
@@ -45,7 +41,9 @@ final class BlockInputs {
     let halves = try halves(for: groups, block)
     let sums = zip(groups, columns).map {
       HessianSum(
-        columns: $1, precision: precision, hasDrift: original != nil, name: $0[0], threads: threads)
+        columns: $1, precision: parent.plan.quantization.hessianPrecision,
+        hasDrift: original != nil,
+        name: $0[0], threads: parent.plan.options.threads, in: parent.matrices)
     }
     let places = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1[0], $0) })
     let last = keeps ? keptLayer(of: halves, block) : nil

@@ -17,7 +17,7 @@ final class CalibratedRun {
   /// What the unquantized model has there, where the difference counts.
   private let originals: HiddenStates?
   let clock: StageClock
-  private let kept: KeptInputs
+  let kept: KeptInputs
   let matrices = MatrixStore()
   private let statistics: StatisticsWriter?
   private var done = 0
@@ -62,7 +62,7 @@ final class CalibratedRun {
       try pass(number, place.map { (blocks[$0], $0) })
       if let originals {
         let block = try clock.measure(.loading) { try model.block(number) }
-        try inputs(of: originals, movesOn: true).leave(block)
+        try BlockInputs(self, originals, movesOn: true).leave(block)
       }
     }
     if let head = blocks.last, head[0].block == nil {
@@ -75,7 +75,7 @@ final class CalibratedRun {
   private func pass(_ number: Int, _ job: (modules: [QuantizedModules.Module], place: Int)?) throws
   {
     guard let (modules, place) = job else {
-      return try inputs(of: states, movesOn: true).leave(
+      return try BlockInputs(self, states, movesOn: true).leave(
         clock.measure(.loading) { try model.block(number) })
     }
     let isMade = files.holds(place)
@@ -93,7 +93,7 @@ final class CalibratedRun {
     let block = try clock.measure(.loading) {
       try model.block(number, from: CheckpointWeights(plan.checkpoint(files, blocks: [place])))
     }
-    try inputs(of: states, movesOn: true).leave(block)
+    try BlockInputs(self, states, movesOn: true).leave(block)
   }
 
   private func tell(_ modules: [QuantizedModules.Module], _ place: Int) throws {
@@ -105,17 +105,9 @@ final class CalibratedRun {
   /// The hidden states on their way through the block that they stand before; `unquantized` is that block with
   /// the weights that layers are to come close to.
   func inputs(movesOn: Bool, unquantized: DecoderBlock) -> BlockInputs {
-    inputs(
-      of: states, movesOn: movesOn,
-      original: originals.map { .init(states: $0, block: unquantized) })
-  }
-
-  private func inputs(
-    of states: HiddenStates, movesOn: Bool, original: BlockInputs.Original? = nil
-  ) -> BlockInputs {
     BlockInputs(
-      states, run, clock, kept, threads: plan.options.threads, movesOn: movesOn,
-      original: original, precision: plan.quantization.hessianPrecision)
+      self, states, movesOn: movesOn,
+      original: originals.map { .init(states: $0, block: unquantized) })
   }
 
   /// Keeps the second moments of what some layers read, where that was asked for.

@@ -38,7 +38,7 @@ struct FoldedBlock {
         bits: quantization.bits, groupSize: size == -1 ? nil : size,
         isSymmetric: quantization.isSymmetric), rules: quantization.awqRules)
     awq.clip =
-      quantization.clips && !quantization.permutes
+      quantization.clips && !modules.allSatisfy(\.settings.actOrder)
       ? ClipSearch(tokens: quantization.clipTokens) : nil
     if let ratio = quantization.awqRatio {
       (awq.fixedRatio, awq.isDuo) = (Float(ratio), false)
@@ -91,10 +91,11 @@ struct FoldedBlock {
   }
 
   /// The folded weight of a layer as it is, with bounds for ranges alone: error feedback makes up for what lies
-  /// beyond them.
+  /// beyond them. There are none where groups are no runs.
   func target(_ module: QuantizedModules.Module) throws -> BlockQuantizer.Target {
     BlockQuantizer.Target(
-      weight: try folded.weight(module.name), bounds: result.clips[module.name])
+      weight: try folded.weight(module.name),
+      bounds: module.settings.actOrder ? nil : result.clips[module.name])
   }
 
   private static func changed(

@@ -11,7 +11,7 @@ public struct FormatForecast: Sendable {
   public let changes: [FittedLayer.Change]
   /// What will become of each tensor of the source. Tensors that AWQ may fold scales into count as converted
   /// into themselves.
-  public let fates: [SourceFate]
+  public internal(set) var fates: [SourceFate]
 
   /// Throws `cannotRepresent` naming each layer that the layout can't hold, or what its config can't say.
   init(
@@ -34,8 +34,9 @@ public struct FormatForecast: Sendable {
       throw Failure(
         .cannotRepresent, at: source.path,
         "\(codec.name) can't hold \(refused.count) of \(modules.modules.count) layers so",
-        rule: first.refusal.rule, remedy: "nothing was computed; \(first.refusal.remedy)",
-        details: refused.prefix(20).map { "\($0.name): \($0.refusal.reason)" })
+        rule: first.refusal.rule,
+        remedy: "nothing was computed; \(first.refusal.remedyOfQuantizing(codec))",
+        reasons: refused.reasons(\.refusal.reason))
     }
     let facts = try fitted.map { try LayerFacts(of: $0.fitted, workspace) }
     let scheme = TargetScheme(source: source, target: codec, facts: facts).scheme
@@ -49,6 +50,20 @@ public struct FormatForecast: Sendable {
     }
     byteCount = made.values.joined().reduce(0) { $0 + $1.byteCount }
     fates = try planned.fates(made, options)
+  }
+}
+
+extension Refusal {
+  /// What would work where the layer is not made yet, in the options of that verb.
+  fileprivate func remedyOfQuantizing(_ codec: any Codec) -> String {
+    if isOfOrder {
+      return
+        "instead of --desc-act, --act-group-aware (the default) takes inputs in order and needs "
+        + "no g_idx; or --format gptq, and then convert --to \(codec.name) --rest dense"
+    }
+    if remedy == "--to dense" { return "--skip leaves layers dense" }
+    if remedy.hasPrefix("--to ") { return "--format " + remedy.dropFirst(5) }
+    return remedy.hasSuffix(" scales") ? "--scale-dtype: \(remedy)" : remedy
   }
 }
 

@@ -1,7 +1,7 @@
 public import Codecs
 import TensorCore
 
-/// Other settings for some modules: `regex:bits=8,group_size=64`. The expression matches from the start of a
+/// Other settings for some modules: `regex:bits=8,group_size=64,sym=false,desc_act=true`. The expression matches from the start of a
 /// module's path, as GPTQModel's `dynamic` does.
 public struct ModuleOverride: Sendable, Equatable {
   /// As it was typed.
@@ -10,6 +10,8 @@ public struct ModuleOverride: Sendable, Equatable {
   public let bits: Int?
   public let groupSize: Int?
   public let symmetric: Bool?
+  /// Whether GPTQ takes columns in order of their activations.
+  public let actOrder: Bool?
 
   /// Throws `usage`.
   public init(parsing text: String) throws {
@@ -28,12 +30,8 @@ public struct ModuleOverride: Sendable, Equatable {
     }
     bits = try Self.number(values.removeValue(forKey: "bits"))
     groupSize = try Self.number(values.removeValue(forKey: "group_size"))
-    symmetric = try values.removeValue(forKey: "sym").map { word in
-      guard let value = ["true": true, "false": false][word] else {
-        throw Self.failure("sym is true or false", found: word)
-      }
-      return value
-    }
+    symmetric = try Self.truth("sym", values.removeValue(forKey: "sym"))
+    actOrder = try Self.truth("desc_act", values.removeValue(forKey: "desc_act"))
     if let other = values.keys.sorted().first {
       throw Self.failure("no such setting", found: other)
     }
@@ -45,12 +43,23 @@ public struct ModuleOverride: Sendable, Equatable {
     return number
   }
 
+  private static func truth(_ name: String, _ word: String?) throws -> Bool? {
+    try word.map { word in
+      guard let value = ["true": true, "false": false][word] else {
+        throw failure("\(name) is true or false", found: word)
+      }
+      return value
+    }
+  }
+
   private static func failure(_ what: String, found: String) -> Failure {
     Failure(
-      .usage, at: "--override", what, expected: "regex:bits=8,group_size=64,sym=true",
+      .usage, at: "--override", what,
+      expected: "regex:bits=8,group_size=64,sym=true,desc_act=false",
       found: found)
   }
 
+  /// All but the order of columns, which other options decide too.
   func applied(to base: Scheme.Settings) -> Scheme.Settings {
     var settings = base
     settings.bits = bits ?? settings.bits

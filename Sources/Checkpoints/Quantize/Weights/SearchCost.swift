@@ -54,7 +54,7 @@ struct SearchCost {
 
   /// Clips of layers that share an input.
   func clips(_ groups: [[LinearPlan]]) -> Double {
-    guard quantization.clips, !quantization.permutes else { return 0 }
+    guard quantization.clips else { return 0 }
     return groups.reduce(0) { sum, group in
       let clipped = group.filter { ClipSearch.isClipped($0.name) }
       guard let first = clipped.first else { return sum }

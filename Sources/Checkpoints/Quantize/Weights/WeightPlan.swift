@@ -7,6 +7,7 @@ public import TensorCore
 /// The quantization of a dense checkpoint as a value: layers, settings and layouts, all checked before anything
 /// is computed. It can be shown, encoded as JSON, and run.
 public struct WeightPlan: Sendable {
+  /// What is quantized, its tensors under the names of the whole model.
   public let source: Checkpoint
   public let quantization: WeightQuantization
   /// Threads, flushing, sizes of files and the like; its target counts for nothing.
@@ -30,41 +31,52 @@ public struct WeightPlan: Sendable {
   /// A file for the second moments that a calibrated run takes; nil: none.
   public let savedStatistics: String?
   let modules: QuantizedModules
+  let names: CompletedNames
 
-  /// Reads headers only. Throws `usage`, `unsupported`, and `cannotRepresent` where a layout can't hold what
-  /// is asked for.
+  /// Reads headers only, and `calibration` once all layouts are known to hold what is asked for. Throws `usage`,
+  /// `unsupported`, and `cannotRepresent` where a layout can't.
   public init(
     _ source: Checkpoint, _ quantization: WeightQuantization, _ options: ConversionOptions,
-    calibration: Calibration? = nil, statistics: LayerStatistics? = nil, maxMemory: Int? = nil,
+    calibration: @autoclosure () throws -> Calibration? = nil, statistics: LayerStatistics? = nil,
+    maxMemory: Int? = nil,
     savingStatistics savedStatistics: String? = nil
   ) throws {
     try quantization.check()
     try SourceCheck.checkDense(source)
-    try Self.check(quantization, calibration, statistics)
-    if savedStatistics != nil, calibration == nil || !quantization.method.feedsBack {
+    try Self.check(statistics, quantization)
+    if savedStatistics != nil, statistics != nil || !quantization.method.feedsBack {
       throw Failure(
         .usage, at: "--save-statistics", "second moments are taken of calibration text by gptq",
-        expected: "--method gptq with calibration", found: quantization.method.rawValue)
+        expected: "--method gptq with calibration",
+        found: statistics == nil ? quantization.method.rawValue : "--statistics")
     }
     self.savedStatistics = savedStatistics
+    names = try CompletedNames(source)
+    let (names, source) = (names, names.source)
     self.source = source
-    (self.calibration, self.statistics) = (calibration, statistics)
     self.quantization = quantization
     self.options = options
     let modules = try QuantizedModules(
       of: source, quantization, known: statistics?.modules ?? [])
     self.modules = modules
+    var statistics = statistics
+    statistics?.match(modules.modules)
     try Self.check(statistics, modules, quantization)
+    self.statistics = statistics
+    let blueprint = quantization.method.folds ? try Self.blueprint(of: source) : nil
+    let planned = PlannedFates(source, modules, folding: blueprint)
+    forecasts = try quantization.formats.map {
+      var forecast = try FormatForecast($0, modules, quantization, of: source, planned, options)
+      forecast.fates = names.restored(forecast.fates)
+      return forecast
+    }
+    let calibration = try calibration()
+    try Self.check(calibration, statistics, quantization)
+    self.calibration = calibration
     self.maxMemory = maxMemory
-    let blueprint = try calibration.map { _ in try source.blueprint() }
     (memory, arithmetic, leastArithmetic) = try Self.forecasts(
       source, blueprint, modules, quantization, calibration, threads: options.threads,
       limit: maxMemory)
-    let planned = PlannedFates(
-      source, modules, folding: quantization.method.folds ? blueprint : nil)
-    forecasts = try quantization.formats.map {
-      try FormatForecast($0, modules, quantization, of: source, planned, options)
-    }
     disk = DiskForecast(
       source, modules, forecasts, states: memory.spills ? memory.hiddenStates : 0)
   }
@@ -72,10 +84,11 @@ public struct WeightPlan: Sendable {
   /// What a calibrated run takes. Throws `unsupported` for a model that can't be run, `usage` where it needs more
   /// memory than it may take.
   private static func forecasts(
-    _ source: Checkpoint, _ blueprint: Blueprint?, _ modules: QuantizedModules,
+    _ source: Checkpoint, _ known: Blueprint?, _ modules: QuantizedModules,
     _ quantization: WeightQuantization, _ calibration: Calibration?, threads: Int, limit: Int?
   ) throws -> (MemoryForecast, ArithmeticForecast, least: ArithmeticForecast) {
-    guard let calibration, let blueprint else { return (.none, .none, .none) }
+    guard let calibration else { return (.none, .none, .none) }
+    let blueprint = try known ?? Self.blueprint(of: source)
     if quantization.asymmetry != nil, blueprint.blocks.contains(where: \.hasExperts) {
       throw Failure(
         .unsupported, at: "--gptaq", "experts may get other tokens than in the unquantized model",
@@ -96,21 +109,50 @@ public struct WeightPlan: Sendable {
     return (memory, arithmetic(memory.inputRoom), arithmetic(nil))
   }
 
-  /// Throws `usage` where the method and what it is to learn from don't belong together.
+  /// What is run. Throws `unsupported` for a model that can't be.
+  private static func blueprint(of source: Checkpoint) throws -> Blueprint {
+    do {
+      return try source.blueprint()
+    } catch var failure as Failure where failure.kind == .unsupported {
+      failure.remedy =
+        failure.remedy ?? "--method rtn runs no model, and neither does gptq with --statistics"
+      throw failure
+    }
+  }
+
+  /// Throws `usage` where the method does not learn from such a file.
   private static func check(
-    _ quantization: WeightQuantization, _ calibration: Calibration?, _ statistics: LayerStatistics?
+    _ statistics: LayerStatistics?, _ quantization: WeightQuantization
   ) throws {
     let method = quantization.method
-    guard statistics == nil || method == .gptq else {
+    let isWeighted = method == .rtn && quantization.weightsRanges
+    guard statistics == nil || method == .gptq || isWeighted else {
       throw Failure(
-        .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
-        found: method.rawValue)
+        .usage, at: "--statistics",
+        method.folds
+          ? "the searches of awq run the model on text" : "rtn takes them for weighted ranges only",
+        expected: "--method gptq, or rtn with --weighted-ranges", found: method.rawValue)
     }
-    guard statistics == nil || quantization.asymmetry == nil else {
+    guard let statistics, !statistics.isImportanceOnly || isWeighted else {
+      guard let statistics else { return }
+      throw Failure(
+        .usage, at: statistics.path,
+        "an importance matrix has the diagonal of Hessians alone, and gptq needs all of them",
+        expected: "LAYER.hessian or LAYER.inputs in safetensors", found: "a file of llama.cpp",
+        rule: "IM-7", remedy: "--method rtn --weighted-ranges takes it")
+    }
+    guard quantization.asymmetry == nil else {
       throw Failure(
         .usage, at: "--statistics", "Hessians alone don't tell how inputs have changed",
         expected: "no --gptaq", found: "both")
     }
+  }
+
+  /// Throws `usage` where the method and what it is to learn from don't belong together.
+  private static func check(
+    _ calibration: Calibration?, _ statistics: LayerStatistics?,
+    _ quantization: WeightQuantization
+  ) throws {
     guard statistics == nil || calibration == nil else {
       throw Failure(
         .usage, at: "--statistics", "takes the place of calibration", expected: "one of them",
@@ -120,7 +162,7 @@ public struct WeightPlan: Sendable {
       throw Failure(
         .usage, at: "--method",
         quantization.isCalibrated ? "the method needs calibration" : "rtn takes no calibration",
-        found: method.rawValue)
+        found: quantization.method.rawValue)
     }
   }
 
@@ -135,9 +177,16 @@ public struct WeightPlan: Sendable {
     guard without.isEmpty || !quantization.strict && without.count < modules.modules.count else {
       throw Failure(
         .malformed, at: statistics.path, "layers without statistics",
-        expected: "LAYER.hessian or LAYER.inputs", found: "\(without.count) without", rule: "LS-3",
-        details: Array(without.prefix(20)))
+        expected: statistics.expected, found: "\(without.count) without", rule: "LS-3",
+        reasons: [Failure.Reason("nothing is known of", names: without)])
     }
+  }
+
+  /// What the user should know of the layouts that were asked for.
+  public var warnings: [Finding] {
+    let layers = modules.modules.map(\.name)
+    return [names.note].compactMap(\.self)
+      + quantization.formats.compactMap { Conv1D.warning($0, layers, of: source) }
   }
 
   /// Whether hidden states go to a file.
@@ -161,6 +210,18 @@ public struct WeightPlan: Sendable {
   /// Linear layers that stay dense: by the user's word, and by themselves.
   public var denseLayers: [String] { modules.skipped + modules.kept }
 
+  /// Layers that a file of statistics knows nothing of.
+  public var layersWithoutStatistics: [String] {
+    guard let known = statistics?.modules else { return [] }
+    return modules.modules.map(\.name).filter { !known.contains($0) }
+  }
+
+  /// Layers with other settings than most, by the user's word.
+  public var overriddenLayers: [String] {
+    let names = modules.modules.map(\.name)
+    return names.filter { quantization.override(for: $0) != nil }
+  }
+
   /// Weights that are quantized.
   public var weightCount: Int {
     modules.modules.reduce(0) { $0 + $1.rows * $1.columns }
@@ -182,9 +243,16 @@ public struct WeightPlan: Sendable {
           [
             "name": .string($0.name), "rows": .integer($0.rows), "columns": .integer($0.columns),
             "bits": .integer($0.settings.bits), "group_size": .integer($0.settings.groupSize),
+            "sym": .bool($0.settings.symmetric), "desc_act": .bool(quantization.isOrdered($0.name)),
           ]
         }),
       "kept_dense": .strings(denseLayers),
+      "statistics": statistics.map {
+        [
+          "file": .string($0.path), "layers": .integer(layerCount - layersWithoutStatistics.count),
+          "without": .strings(layersWithoutStatistics), "unused": .strings($0.unusedEntries),
+        ]
+      } ?? .null,
       "calibration": calibration.map(\.json) ?? .null,
       "memory": calibration == nil ? .null : memory.json,
       "operations": calibration == nil ? .null : arithmetic.json,

@@ -17,8 +17,8 @@ public struct WeightQuantization: Sendable {
     case awqGPTQ = "awq+gptq"
 
     public var isCalibrated: Bool { self != .rtn }
-    var folds: Bool { self == .awq || self == .awqGPTQ }
-    var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
+    public var folds: Bool { self == .awq || self == .awqGPTQ }
+    public var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
 
     /// The layout that is written where none is named.
     public var usualFormat: String { folds ? "awq" : "gptq" }
@@ -128,16 +128,30 @@ public struct WeightQuantization: Sendable {
 
   var hessianPrecision: SquareMatrix.Precision { hessianType == .f64 ? .double : .single }
 
-  /// Whether columns come to lie in groups that are no runs: the layouts must have a `g_idx`.
-  var permutes: Bool { method.feedsBack && actOrder && !staticGroups }
-
   var usesGroupAware: Bool { groupAware ?? (method.feedsBack && !actOrder && !staticGroups) }
 
-  /// What holds for a module. The first rule that matches wins.
+  /// Whether GPTQ takes a module's columns in order of their activations.
+  func isOrdered(_ module: String) -> Bool {
+    method.feedsBack && (override(for: module)?.actOrder ?? actOrder)
+  }
+
+  /// The same inside of groups.
+  func isGroupAware(_ module: String) -> Bool {
+    groupAware ?? (method.feedsBack && !isOrdered(module) && !staticGroups)
+  }
+
+  /// The first that matches.
+  func override(for module: String) -> ModuleOverride? {
+    overrides.first { $0.modules.matchesPrefix(of: module) }
+  }
+
+  /// What holds for a module. With `actOrder` columns come to lie in groups that are no runs: the layouts must have
+  /// a `g_idx`.
   func settings(for module: String) -> Scheme.Settings {
     let base = Scheme.Settings(
-      bits: bits, groupSize: groupSize, symmetric: isSymmetric, actOrder: permutes)
-    return overrides.first { $0.modules.matchesPrefix(of: module) }?.applied(to: base) ?? base
+      bits: bits, groupSize: groupSize, symmetric: isSymmetric,
+      actOrder: isOrdered(module) && !staticGroups)
+    return override(for: module)?.applied(to: base) ?? base
   }
 
   func skips(_ module: String) -> Bool {
@@ -151,13 +165,17 @@ extension WeightQuantization {
     for settings in [settings(for: "")] + overrides.map({ $0.applied(to: settings(for: "")) }) {
       try Self.check(settings)
     }
-    guard method.feedsBack || !(actOrder || staticGroups || groupAware == true || compensatesRanges)
+    guard
+      method.feedsBack
+        || !(actOrder || staticGroups || groupAware == true || compensatesRanges
+          || overrides.contains { $0.actOrder == true })
     else {
       throw Failure(
         .usage, at: "--method", "columns have an order only in gptq",
         expected: "gptq or awq+gptq", found: method.rawValue)
     }
-    guard !(actOrder && groupAware == true) else {
+    guard groupAware != true || !actOrder && !overrides.contains(where: { $0.actOrder == true })
+    else {
       throw Failure(
         .usage, at: "--act-group-aware", "can't be had with --desc-act",
         expected: "one order of columns", found: "two")
@@ -192,8 +210,9 @@ extension WeightQuantization {
     }
     guard hessianType == .f32 || hessianType == .f64 && takesMoments else {
       throw Failure(
-        .usage, at: "--hessian-dtype", "no type of the second moments that this method takes",
-        expected: takesMoments ? "f32 or f64" : "gptq, awq+gptq, or --weighted-ranges",
+        .usage, at: "--hessian-dtype",
+        takesMoments ? "no type of second moments" : "the method takes no second moments",
+        expected: takesMoments ? "f32 or f64" : "gptq, awq+gptq, or rtn with --weighted-ranges",
         found: takesMoments ? hessianType.rawValue : method.rawValue)
     }
     guard [.f16, .bf16, .f32].contains(scaleType) else {
@@ -214,11 +233,12 @@ extension WeightQuantization {
         .usage, at: "--weighted-ranges", "ranges are searched only by a norm of errors",
         expected: "--mse of 1 to 8", found: "0")
     }
-    guard !isTernary || bits == 2 && isSymmetric else {
+    let areSymmetric = overrides.allSatisfy { $0.symmetric != false || ($0.bits ?? bits) != 2 }
+    guard !isTernary || bits == 2 && isSymmetric && areSymmetric else {
       throw Failure(
         .usage, at: "--ternary", "three values take two bits and one zero point",
         expected: "--bits 2 --sym",
-        found: "\(bits) bits, \(isSymmetric ? "symmetric" : "asymmetric")")
+        found: "\(bits) bits, \(isSymmetric && areSymmetric ? "symmetric" : "asymmetric")")
     }
     guard asymmetry.map({ method.feedsBack && (0...1).contains($0) }) ?? true else {
       throw Failure(

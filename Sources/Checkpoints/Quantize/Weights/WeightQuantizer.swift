@@ -31,7 +31,8 @@ struct WeightQuantizer: Sendable {
   func gptq(_ module: QuantizedModules.Module) -> GPTQuantizer {
     var gptq = GPTQuantizer(grid(module, weighted: quantization.weightsRanges))
     gptq.order =
-      quantization.actOrder ? .descending : quantization.usesGroupAware ? .groupAware : .stored
+      quantization.isOrdered(module.name)
+      ? .descending : quantization.isGroupAware(module.name) ? .groupAware : .stored
     gptq.hasStaticGroups = quantization.staticGroups
     gptq.compensatesRanges = quantization.compensatesRanges
     gptq.dampPercent = quantization.dampPercent
