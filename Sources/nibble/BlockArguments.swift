@@ -51,7 +51,7 @@ struct BlockArguments: ParsableArguments {
       "--allow-nonfinite": allowNonfinite,
     ]
     guard let name = set.filter(\.value).keys.sorted().first else { return }
-    throw ValidationError("\(name) is an option of bitsandbytes' methods, not of \(method)")
+    throw Failure(.usage, at: name, "is an option of bitsandbytes' methods, not of \(method)")
   }
 }
 

@@ -10,7 +10,7 @@ struct WeightArguments: ParsableArguments {
         + ". By default gptq for rtn and gptq, awq for awq and awq+gptq.", valueName: "a,b"))
   var format: String?
 
-  @Option(help: "Bits of a code: 2 to 8; 4 by default.")
+  @Option(parsing: .unconditional, help: "Bits of a code: 2 to 8; 4 by default.")
   var bits: Int?
 
   @Option(
@@ -38,6 +38,7 @@ struct WeightArguments: ParsableArguments {
   var trueSequential: Bool?
 
   @Option(
+    parsing: .unconditional,
     help:
       "Search ranges by errors to this power; 0 takes whole ranges. 2.4 for GPTQ, 0 for rtn by default."
   )
@@ -52,25 +53,32 @@ struct WeightArguments: ParsableArguments {
   var ternary = false
 
   @Option(
+    parsing: .unconditional,
     help: "GPTQ: answer for what layers before have changed of the inputs, by this share (GPTAQ).")
   var gptaq: Double?
 
-  @Option(help: "GPTQ: the part of the diagonal's mean that is added to it.")
+  @Option(
+    parsing: .unconditional, help: "GPTQ: the part of the diagonal's mean that is added to it.")
   var dampPercent: Double?
 
-  @Option(help: "GPTQ: by how much that part grows until the Hessian is positive.")
+  @Option(
+    parsing: .unconditional,
+    help: "GPTQ: by how much that part grows until the Hessian is positive.")
   var dampAutoIncrement: Double?
 
   @Option(help: "AWQ: whose searches, best (default) or autoawq.")
   var awqRules: WeightQuantization.AWQRules?
 
-  @Option(help: "AWQ: one power of the inputs' size, 0 to 1, instead of a search.")
+  @Option(
+    parsing: .unconditional,
+    help: "AWQ: one power of the inputs' size, 0 to 1, instead of a search.")
   var awqRatio: Double?
 
   @Flag(inversion: .prefixedNo, help: "AWQ: clip the ranges of weights.")
   var clip: Bool?
 
-  @Option(help: "AWQ: tokens that the clip search looks at; all by default.")
+  @Option(
+    parsing: .unconditional, help: "AWQ: tokens that the clip search looks at; all by default.")
   var clipTokens: Int?
 
   @Option(
@@ -115,10 +123,12 @@ struct WeightArguments: ParsableArguments {
         + "built-in text by default.", valueName: "file"))
   var calibration: [String] = []
 
-  @Option(help: "Windows of calibration text, at most; 128 by default.")
+  @Option(parsing: .unconditional, help: "Windows of calibration text, at most; 128 by default.")
   var numSamples: Int?
 
-  @Option(help: "Tokens of a window; 2048 by default, or the positions the model has.")
+  @Option(
+    parsing: .unconditional,
+    help: "Tokens of a window; 2048 by default, or the positions the model has.")
   var seqLen: Int?
 
   @Option(help: "Draw windows from all of the text; by default the first are taken.")
@@ -126,7 +136,8 @@ struct WeightArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "GPTQ: take LAYER.hessian or LAYER.inputs from a safetensors file, and run no model.",
+      "Run no model: gptq takes LAYER.hessian or LAYER.inputs from a safetensors file, rtn with "
+        + "--weighted-ranges an importance matrix of llama.cpp too.",
       valueName: "file"))
   var statistics: String?
 
@@ -172,38 +183,13 @@ struct WeightArguments: ParsableArguments {
     return made
   }
 
-  /// Throws `usage` where one of them is set for another method.
-  func checkAbsent(for method: String) throws {
-    let set = [
-      "--format": format != nil, "--bits": bits != nil, "--group-size": groupSize != nil,
-      "--sym": sym != nil, "--desc-act": descAct, "--static-groups": staticGroups,
-      "--act-group-aware": actGroupAware != nil, "--true-sequential": trueSequential != nil,
-      "--compensate-ranges": compensateRanges, "--mse": mse != nil,
-      "--weighted-ranges": weightedRanges, "--ternary": ternary, "--gptaq": gptaq != nil,
-      "--awq-rules": awqRules != nil, "--awq-ratio": awqRatio != nil, "--clip": clip != nil,
-      "--clip-tokens": clipTokens != nil,
-      "--max-memory": maxMemory != nil, "--damp-percent": dampPercent != nil,
-      "--damp-auto-increment": dampAutoIncrement != nil, "--override": !override.isEmpty,
-      "--skip": !skip.isEmpty, "--quantize-head": quantizeHead,
-      "--scale-dtype": scaleDtype != nil, "--strict": strict, "--log": log != nil,
-      "--calibration": !calibration.isEmpty, "--num-samples": numSamples != nil,
-      "--seq-len": seqLen != nil, "--seed": seed != nil, "--statistics": statistics != nil,
-      "--hidden-dtype": hiddenDtype != nil, "--hessian-dtype": hessianDtype != nil,
-      "--save-statistics": saveStatistics != nil,
-    ]
-    guard let name = set.filter(\.value).keys.sorted().first else { return }
-    throw ValidationError("\(name) is no option of \(method)")
-  }
-
   private func plan(
     _ method: String, _ model: Checkpoint, _ options: ConversionOptions
   ) throws -> WeightPlan {
     let asked = try quantization(method)
     let statistics = try statistics.map { try LayerStatistics(path: $0) }
+    try checkRead(by: asked)
     guard asked.isCalibrated, statistics == nil else {
-      if asked.method == .rtn, !calibration.isEmpty {
-        throw ValidationError("rtn takes no --calibration but for --weighted-ranges")
-      }
       return try WeightPlan(
         model, asked, options, statistics: statistics, savingStatistics: saveStatistics)
     }

@@ -15,6 +15,7 @@ enum WeightText {
     if !plan.denseLayers.isEmpty {
       table.add("dense", plan.denseLayers.map(\.escapedForDisplay).joined(separator: ", "))
     }
+    if let file = plan.statistics { table.add("knows", statistics(plan, file)) }
     if let text = plan.calibration {
       table.add(
         "runs on",
@@ -33,6 +34,20 @@ enum WeightText {
           + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"))
     }
     return table.text()
+  }
+
+  /// How many layers a file speaks of, and what it has besides.
+  private static func statistics(_ plan: WeightPlan, _ file: LayerStatistics) -> String {
+    let without = plan.layersWithoutStatistics.count
+    var text =
+      "\(plan.layerCount - without) of \(Words.plural(plan.layerCount, "layer")) from "
+      + file.path.escapedForDisplay
+    if !file.unusedEntries.isEmpty {
+      let shown = file.unusedEntries.prefix(3).map(\.escapedForDisplay).joined(separator: ", ")
+      let rest = file.unusedEntries.count - min(3, file.unusedEntries.count)
+      text += "; of no such layer: \(shown)" + (rest > 0 ? " and \(rest) more" : "")
+    }
+    return text
   }
 
   /// What a calibrated run will take, told before it begins.

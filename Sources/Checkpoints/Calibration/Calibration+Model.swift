@@ -38,7 +38,7 @@ extension Calibration {
           + "--calibration names better ones")
     } else if windows.count < options.samples {
       remarks.append(
-        "calibration has \(windows.count) windows of the \(options.samples) asked for: "
+        "calibration has \(windows.count) window\(windows.count == 1 ? "" : "s") of the \(options.samples) asked for: "
           + "\(usedTokens) tokens used, \(droppedTokens) dropped")
     }
     return remarks

@@ -42,7 +42,13 @@ public struct CalibrationReader {
   /// Of a model's folder.
   public init(folder: String) {
     self.init {
-      try Tokenizer(path: folder + "/tokenizer.json")
+      do {
+        return try Tokenizer(path: folder + "/tokenizer.json")
+      } catch let failure as Failure where failure.kind == .io {
+        throw Failure(
+          .io, at: failure.place, "text needs the model's tokenizer", found: failure.found,
+          remedy: "--calibration takes lists of ids (.json) without one")
+      }
     } template: {
       try ChatTemplate(folder: folder)
     }

@@ -8,19 +8,58 @@ import TensorCore
 /// types of floats are read, of Hessians F64 too. A one-dimensional `M.tokens` of one 64-bit number says how many tokens a
 /// Hessian is of. `--save-statistics` writes such a file, with each Hessian as GPTQ used it: so it has the errors of
 /// the layers before in it, and the same settings give the same codes.
+///
+/// An importance matrix of llama.cpp has only the diagonal of these, for weighted ranges.
 public struct LayerStatistics: Sendable {
-  public let path: String
-  private let tensors: ShardedTensors
+  private enum Content {
+    case moments(ShardedTensors)
+    case importance(ImportanceMatrix, [String: ImportanceMatrix.Place])
+  }
 
-  /// Reads the header. Throws `io`, `malformed`.
+  public let path: String
+  private var content: Content
+  /// What the file knows of that is none of the layers: names of an importance matrix's entries.
+  public private(set) var unusedEntries: [String] = []
+
+  /// Reads the header, and all of an importance matrix. Throws `io`, `malformed`, `unsupported`.
   public init(path: String) throws {
     self.path = path
-    tensors = try ShardedTensors(opening: path)
+    content =
+      if let matrix = try ImportanceMatrix(path: path) { .importance(matrix, [:]) } else {
+        .moments(try ShardedTensors(opening: path))
+      }
+  }
+
+  /// Whether it has no more than how much each input counts.
+  public var isImportanceOnly: Bool { if case .importance = content { true } else { false } }
+
+  /// What the file is, and what is expected of it for a layer.
+  var expected: String {
+    isImportanceOnly ? "entries such as blk.0.attn_q.weight" : "LAYER.hessian or LAYER.inputs"
+  }
+
+  private var tensors: ShardedTensors? {
+    if case .moments(let tensors) = content { tensors } else { nil }
+  }
+
+  /// Finds the entries of an importance matrix for the layers that are to be quantized.
+  mutating func match(_ modules: [QuantizedModules.Module]) {
+    guard case .importance(let matrix, _) = content else { return }
+    let places = matrix.places(of: modules.map(\.name))
+    content = .importance(matrix, places)
+    let used = Set(places.values.map(\.entry))
+    unusedEntries = matrix.entries.indices.filter { !used.contains($0) }.map {
+      matrix.entries[$0].name
+    }
   }
 
   /// Modules that something is known of.
   var modules: Set<String> {
-    Set(
+    guard let tensors else {
+      if case .importance(_, let places) = content { return Set(places.keys) }
+      return []
+    }
+    return Set(
       tensors.tensors.compactMap { tensor in
         ["hessian", "inputs"].lazy.compactMap { part in
           tensor.name.hasSuffix("." + part) ? String(tensor.name.dropLast(part.count + 1)) : nil
@@ -28,10 +67,21 @@ public struct LayerStatistics: Sendable {
       })
   }
 
-  var files: [ShardedTensors.File] { tensors.files }
+  /// The files, and how large each is.
+  var files: [(path: String, bytes: Int)] {
+    switch content {
+    case .moments(let tensors): tensors.files.map { ($0.source.path, $0.size) }
+    case .importance(let matrix, _): [(matrix.path, matrix.byteCount)]
+    }
+  }
 
   /// Throws `malformed` where a tensor is not of the module's inputs. Reads no data.
   func check(_ module: QuantizedModules.Module) throws {
+    guard let tensors else {
+      guard case .importance(let matrix, let places) = content, let place = places[module.name]
+      else { return }
+      return try matrix.check(place, columns: module.columns, module: module.name)
+    }
     if let hessian = tensors[module.name + ".hessian"] {
       guard hessian.shape.dimensions == [module.columns, module.columns] else {
         throw misshapen(hessian, "[\(module.columns), \(module.columns)]")
@@ -48,6 +98,7 @@ public struct LayerStatistics: Sendable {
   func hessian(
     of module: QuantizedModules.Module, in precision: SquareMatrix.Precision, threads: Int
   ) throws -> Hessian? {
+    guard let tensors else { return nil }
     if let tensor = tensors[module.name + ".hessian"] {
       let matrix = try SquareMatrix.reading(tensor)
       try Self.checkSymmetric(matrix, at: tensor.place)
@@ -60,6 +111,16 @@ public struct LayerStatistics: Sendable {
       columns: module.columns, precision: precision, name: module.name, threads: threads)
     sum.add(try Matrix(reading: tensor).values)
     return try sum.finish()
+  }
+
+  /// How much each input of a module counts; nil where nothing is known of them. Throws as `hessian` does.
+  func importance(of module: QuantizedModules.Module, threads: Int) throws -> [Float]? {
+    guard case .importance(let matrix, let places) = content else {
+      return try hessian(of: module, in: .single, threads: threads)?.importance
+    }
+    return try places[module.name].flatMap {
+      try matrix.importance(at: $0, columns: module.columns)
+    }
   }
 
   /// Throws `malformed`: second moments are finite and as large above the diagonal as below it, but for roundings of
@@ -87,6 +148,10 @@ public struct LayerStatistics: Sendable {
 
   /// Tokens that a module's statistics are of; nil where the file does not say.
   func tokens(of module: QuantizedModules.Module) throws -> Int? {
+    guard let tensors else {
+      guard case .importance(let matrix, let places) = content else { return nil }
+      return places[module.name].flatMap { matrix.tokens(at: $0) }
+    }
     if let inputs = tensors[module.name + ".inputs"], tensors[module.name + ".hessian"] == nil {
       return inputs.shape[0]
     }
@@ -106,7 +171,7 @@ public struct LayerStatistics: Sendable {
   }
 }
 
-/// Rounds with error feedback by statistics from a file, block by block.
+/// Rounds by statistics from a file, block by block: with error feedback, or to nearest by weighted ranges.
 struct StatisticsRun {
   let plan: WeightPlan
   let statistics: LayerStatistics
@@ -121,16 +186,18 @@ struct StatisticsRun {
         try plan.quantization.checkStarved(module.name, tokens)
         return try quantizer.round(weight, module, insteadOf: reason, tokens: tokens)
       }
+      guard plan.quantization.method.feedsBack else {
+        let importance = try statistics.importance(of: module, threads: quantizer.threads)
+        return try quantizer.round(
+          weight, module, importance: importance,
+          insteadOf: importance == nil ? "the file has no statistics of it" : nil, tokens: tokens)
+      }
       let precision = plan.quantization.hessianPrecision
       guard
         let hessian = try statistics.hessian(
           of: module, in: precision, threads: quantizer.threads)
       else {
         return try quantizer.round(weight, module, insteadOf: "the file has no statistics of it")
-      }
-      guard plan.quantization.method.feedsBack else {
-        return try quantizer.round(
-          weight, module, importance: hessian.importance, tokens: tokens)
       }
       let factored = try quantizer.gptq(module).factor(
         hessian, name: module.name, threads: quantizer.threads)

@@ -61,7 +61,8 @@ struct QuantizedModules {
     }
     guard !modules.isEmpty else {
       throw Failure(
-        .unsupported, at: source.path, "there is no linear layer to quantize",
+        skipped.isEmpty ? .unsupported : .usage, at: source.path,
+        "there is no linear layer to quantize",
         expected: "two-dimensional float tensors named ….weight in numbered blocks",
         found: skipped.isEmpty ? "none" : "\(skipped.count), all skipped")
     }

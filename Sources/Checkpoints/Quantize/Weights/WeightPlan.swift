@@ -59,6 +59,8 @@ public struct WeightPlan: Sendable {
     let modules = try QuantizedModules(
       of: source, quantization, known: statistics?.modules ?? [])
     self.modules = modules
+    var statistics = statistics
+    statistics?.match(modules.modules)
     try Self.check(statistics, modules, quantization)
     self.statistics = statistics
     let planned = try PlannedFates(source, modules, quantization)
@@ -122,12 +124,23 @@ public struct WeightPlan: Sendable {
     _ statistics: LayerStatistics?, _ quantization: WeightQuantization
   ) throws {
     let method = quantization.method
-    guard statistics == nil || method == .gptq else {
+    let isWeighted = method == .rtn && quantization.weightsRanges
+    guard statistics == nil || method == .gptq || isWeighted else {
       throw Failure(
-        .usage, at: "--statistics", "Hessians are what gptq needs", expected: "--method gptq",
-        found: method.rawValue)
+        .usage, at: "--statistics",
+        method.folds
+          ? "the searches of awq run the model on text" : "rtn takes them for weighted ranges only",
+        expected: "--method gptq, or rtn with --weighted-ranges", found: method.rawValue)
     }
-    guard statistics == nil || quantization.asymmetry == nil else {
+    guard let statistics, !statistics.isImportanceOnly || isWeighted else {
+      guard let statistics else { return }
+      throw Failure(
+        .usage, at: statistics.path,
+        "an importance matrix has the diagonal of Hessians alone, and gptq needs all of them",
+        expected: "LAYER.hessian or LAYER.inputs in safetensors", found: "a file of llama.cpp",
+        rule: "IM-7", remedy: "--method rtn --weighted-ranges takes it")
+    }
+    guard quantization.asymmetry == nil else {
       throw Failure(
         .usage, at: "--statistics", "Hessians alone don't tell how inputs have changed",
         expected: "no --gptaq", found: "both")
@@ -163,8 +176,8 @@ public struct WeightPlan: Sendable {
     guard without.isEmpty || !quantization.strict && without.count < modules.modules.count else {
       throw Failure(
         .malformed, at: statistics.path, "layers without statistics",
-        expected: "LAYER.hessian or LAYER.inputs", found: "\(without.count) without", rule: "LS-3",
-        details: Array(without.prefix(20)))
+        expected: statistics.expected, found: "\(without.count) without", rule: "LS-3",
+        reasons: [Failure.Reason("nothing is known of", names: without)])
     }
   }
 
@@ -195,6 +208,12 @@ public struct WeightPlan: Sendable {
   public var blockCount: Int { modules.blocks.count }
   /// Linear layers that stay dense: by the user's word, and by themselves.
   public var denseLayers: [String] { modules.skipped + modules.kept }
+
+  /// Layers that a file of statistics knows nothing of.
+  public var layersWithoutStatistics: [String] {
+    guard let known = statistics?.modules else { return [] }
+    return modules.modules.map(\.name).filter { !known.contains($0) }
+  }
 
   /// Layers with other settings than most, by the user's word.
   public var overriddenLayers: [String] {
@@ -227,6 +246,12 @@ public struct WeightPlan: Sendable {
           ]
         }),
       "kept_dense": .strings(denseLayers),
+      "statistics": statistics.map {
+        [
+          "file": .string($0.path), "layers": .integer(layerCount - layersWithoutStatistics.count),
+          "without": .strings(layersWithoutStatistics), "unused": .strings($0.unusedEntries),
+        ]
+      } ?? .null,
       "calibration": calibration.map(\.json) ?? .null,
       "memory": calibration == nil ? .null : memory.json,
       "operations": calibration == nil ? .null : arithmetic.json,

@@ -17,8 +17,8 @@ public struct WeightQuantization: Sendable {
     case awqGPTQ = "awq+gptq"
 
     public var isCalibrated: Bool { self != .rtn }
-    var folds: Bool { self == .awq || self == .awqGPTQ }
-    var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
+    public var folds: Bool { self == .awq || self == .awqGPTQ }
+    public var feedsBack: Bool { self == .gptq || self == .awqGPTQ }
 
     /// The layout that is written where none is named.
     public var usualFormat: String { folds ? "awq" : "gptq" }

@@ -140,19 +140,20 @@ extension WeightPlan {
     [
       "unfinished": "blocks of a quantization that was cut short; run it again to go on",
       "nibble": .string(Release.version), "processor": .string(Processor.Level.best.name),
-      "source": Self.traces(of: source.tensors.files),
+      "source": Self.traces(of: source.tensors.files.map { ($0.source.path, $0.size) }),
       "statistics": statistics.map { Self.traces(of: $0.files) } ?? .null,
       "config": .object(source.config.model?.object ?? JSONObject()),
       "quantization": .object(provenance),
     ]
   }
 
-  private static func traces(of files: [ShardedTensors.File]) -> JSON {
+  private static func traces(of files: [(path: String, bytes: Int)]) -> JSON {
     .array(
       files.map { file in
         [
-          "name": .string(file.name), "bytes": .integer(file.size),
-          "modified": .integer(FileSystem.modificationTime(of: file.source.path) ?? 0),
+          "name": .string(String(file.path.split(separator: "/").last ?? "")),
+          "bytes": .integer(file.bytes),
+          "modified": .integer(FileSystem.modificationTime(of: file.path) ?? 0),
         ]
       })
   }
