@@ -90,6 +90,67 @@ import Testing
     #expect(layers[0] == layers[1])
   }
 
+  /// An entry of the older form.
+  private static func entry(_ name: String, divisor: Int32, _ sums: [Float]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    func add(_ number: UInt32) {
+      bytes += (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+    }
+    add(UInt32(name.utf8.count))
+    bytes += name.utf8
+    add(UInt32(bitPattern: divisor))
+    add(UInt32(sums.count))
+    for sum in sums { add(sum.bitPattern) }
+    return bytes
+  }
+
+  /// Experts share an entry, and each has a matrix in it; or in older files an entry of its own.
+  @Test func expertsHaveMatricesOfTheirOwn() throws {
+    let source = Fixtures.path("models/mixtral")
+    let tensors = try Checkpoint(opening: source).tensors
+    let name = "model.layers.0.block_sparse_moe.experts.1.w1"
+    let tensor = try #require(tensors[name + ".weight"])
+    let (rows, columns) = (tensor.shape[0], tensor.shape[1])
+    let experts = tensors.tensors.count {
+      $0.name.hasPrefix("model.layers.0.block_sparse_moe.experts.")
+        && $0.name.hasSuffix(".w1.weight")
+    }
+    let sums = (0..<experts * columns).map { Float(($0 * 29) % 53 + 1) / 8 }
+    let joined = try folder.write(
+      [1, 0, 0, 0] + Self.entry("blk.0.ffn_gate_exps.weight", divisor: 4, sums), to: "joined.dat")
+    let own = try folder.write(
+      [1, 0, 0, 0]
+        + Self.entry(
+          "blk.0.ffn_gate.1.weight", divisor: 4, Array(sums[columns..<2 * columns])), to: "own.dat")
+    let plans = try [joined, own].map { file in
+      try plan(file, source: source) { asked in
+        asked.bits = 4
+        asked.formats = [CompressedTensors()]
+      }
+    }
+    #expect(plans.map { $0.layerCount - $0.layersWithoutStatistics.count } == [experts, 1])
+    let block = try tensor.contents()
+    let weight = Matrix(
+      rows: rows, columns: columns,
+      values: (0..<tensor.shape.count).map { block.bytes.float32(at: $0) })
+    let made = try RTN(UniformGrid(.bits(4), groupSize: 32, search: RangeSearch(isWeighted: true)))
+      .quantize(weight, importance: sums[columns..<2 * columns].map { $0 / 4 }, name: name)
+    for (index, plan) in plans.enumerated() {
+      _ = try plan.run(to: folder.path("experts-\(index)"))
+      let output = try Checkpoint(opening: folder.path("experts-\(index)"))
+      let read = try output.open(#require(output.layer(named: name)))
+      #expect(try QuantizedMatrix(read).dequantized() == made.matrix.dequantized())
+    }
+    let wide = try folder.write(
+      [1, 0, 0, 0]
+        + Self.entry("blk.0.ffn_gate_exps.weight", divisor: 4, Array(sums.prefix(columns))),
+      to: "wide.dat")
+    let failure = #expect(throws: Failure.self) {
+      try plan(wide, source: source) { $0.formats = [CompressedTensors()] }
+    }
+    #expect(failure?.rule == "IM-4")
+  }
+
   @Test func otherMethodsRefuse() throws {
     let wrong: [(method: String, change: (inout WeightQuantization) -> Void, word: String)] = [
       ("gptq", { $0.weightsRanges = false }, "gptq needs all"),

@@ -61,19 +61,19 @@ struct ImportanceMatrix: Sendable {
     }
     var parts: [String: GGUFHeader.Entry] = [:]
     for tensor in header.tensors { parts[tensor.name] = tensor }
-    let sums = header.tensors.filter { $0.name.hasSuffix(".in_sum2") }
-    let counts = header.tensors.filter { $0.name.hasSuffix(".counts") }
-    return try sums.map { tensor in
+    for tensor in header.tensors where tensor.name.hasSuffix(".counts") {
+      let sums = tensor.name.dropLast("counts".count) + "in_sum2"
+      guard parts[String(sums)] == nil else { continue }
+      throw Failure(
+        .malformed, at: path, "counts without sums", found: tensor.name, rule: "IM-2")
+    }
+    return try header.tensors.filter { $0.name.hasSuffix(".in_sum2") }.map { tensor in
       let name = String(tensor.name.dropLast(".in_sum2".count))
-      guard let count = parts[name + ".counts"] else {
+      guard let counts = parts[name + ".counts"] else {
         throw Failure(.malformed, at: path, "sums without counts", found: name, rule: "IM-2")
       }
-      return try entry(name, tensor, count, header, at: path)
+      return try entry(name, tensor, counts, header, at: path)
     }
-      + counts.filter { parts[$0.name.dropLast(".counts".count) + ".in_sum2"] == nil }.map {
-        tensor in
-        throw Failure(.malformed, at: path, "counts without sums", found: tensor.name, rule: "IM-2")
-      }
   }
 
   private static func entry(
