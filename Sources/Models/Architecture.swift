@@ -44,6 +44,17 @@ public struct Architecture: Sendable {
       names.first ?? type ?? "none", at: config.path, known: all.flatMap(\.names))
   }
 
+  /// The names that tensors have in a whole model, by those they have in a decoder that was saved by itself, where
+  /// the beginning of every name is missing. Empty where none is.
+  func completedNames(_ names: Set<String>) -> [String: String] {
+    guard let own = prefixes.first(where: { names.contains($0 + landmark) }), own != prefixes[0],
+      prefixes[0].hasSuffix(own)
+    else { return [:] }
+    let missing = prefixes[0].dropLast(own.count)
+    let known = names.filter { $0.hasPrefix(own) && !$0.hasPrefix("lm_head.") }
+    return Dictionary(uniqueKeysWithValues: known.map { ($0, missing + $0) })
+  }
+
   func makeBlueprint(_ config: ConfigFields, _ names: Set<String>) throws -> Blueprint {
     let prefix = prefixes.first { names.contains($0 + landmark) } ?? prefixes[0]
     return try blueprint(ModelSource(config: config, prefix: prefix, names: names))

@@ -117,6 +117,52 @@ import Testing
     #expect(try (Self.loss(folder.path("out")) - Self.loss(source)).magnitude < 0.01)
   }
 
+  /// A decoder that was saved by itself, as the first GPT-2 was: names come out as loaders of packed models look for
+  /// them, and every number as that of the whole model.
+  @Test(arguments: [
+    ("gpt2", "transformer."), ("opt", "model.decoder."), ("llama-bias-tied", "model."),
+  ])
+  func namesAreCompleted(_ name: String, prefix: String) throws {
+    let whole = try Checkpoint(opening: Fixtures.path("models/" + name))
+    var model = Model()
+    for tensor in whole.tensors.tensors {
+      model.add(
+        tensor.name.replacing(prefix, with: "", maxReplacements: 1), tensor.dtype,
+        tensor.shape.dimensions, try Files.bytes(of: tensor))
+    }
+    model.config = try JSON.object(#require(whole.config.model).object).text()
+    try model.write(to: folder.path("bare"))
+    let formats = ["compressed-tensors"]
+    _ = try run(whole.path, "awq", formats, to: "whole") { $0.groupSize = 8 }
+    let report = try run(folder.path("bare"), "awq", formats, to: "out") { $0.groupSize = 8 }
+    let (left, right) = (
+      try Checkpoint(opening: folder.path("whole")), try Checkpoint(opening: folder.path("out"))
+    )
+    #expect(right.findings.isEmpty, "\(right.findings.map(\.failure))")
+    #expect(try CheckpointComparison(left, right).isEqual)
+    #expect(right.tensors.tensors.map(\.name) == left.tensors.tensors.map(\.name))
+    #expect(report.plan.warnings.map(\.severity) == [.note])
+    let bare = try Checkpoint(opening: folder.path("bare")).tensors.tensors.map(\.name)
+    for fates in [report.outputs[0].fates, report.plan.forecasts[0].fates] {
+      #expect(Set(fates.map(\.name)) == Set(bare))
+      #expect(fates.allSatisfy { if case .converted = $0.fate { true } else { false } })
+    }
+  }
+
+  /// A head that the embeddings stand for is not quantized, whatever lies beside.
+  @Test func tiedHeadsAreRefused() throws {
+    let source = try Checkpoint(opening: Fixtures.path("models/llama"))
+    var config = try #require(source.config.model).object
+    config["tie_word_embeddings"] = .bool(true)
+    try Files.copy(source.path, to: folder.path("in"))
+    try Files.write(JSON.object(config).text(), to: folder.path("in/config.json"))
+    let failure = try #require(throws: Failure.self) {
+      try run(folder.path("in"), "rtn") { $0.quantizesHead = true }
+    }
+    #expect(failure.kind == .usage && failure.expected == "tie_word_embeddings false")
+    _ = try run(source.path, "rtn", ["compressed-tensors"]) { $0.quantizesHead = true }
+  }
+
   /// Where nothing says what model it is, a weight that may lie either way is not guessed at.
   @Test func unnamedModelsAreRefused() throws {
     try Conv1DModel.write(to: folder.path("in"))

@@ -9,4 +9,13 @@ extension Blueprint {
     let fields = ConfigFields(object: config, path: path)
     self = try Architecture.find(fields).makeBlueprint(fields, names)
   }
+
+  /// The whole model's names for those of a decoder that was saved by itself; none where nothing is missing, and
+  /// where the architecture is not known.
+  public static func completedNames(
+    config: JSONObject, path: String, names: Set<String>
+  ) -> [String: String] {
+    let architecture = try? Architecture.find(ConfigFields(object: config, path: path))
+    return architecture?.completedNames(names) ?? [:]
+  }
 }

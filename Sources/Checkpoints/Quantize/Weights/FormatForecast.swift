@@ -11,7 +11,7 @@ public struct FormatForecast: Sendable {
   public let changes: [FittedLayer.Change]
   /// What will become of each tensor of the source. Tensors that AWQ may fold scales into count as converted
   /// into themselves.
-  public let fates: [SourceFate]
+  public internal(set) var fates: [SourceFate]
 
   /// Throws `cannotRepresent` naming each layer that the layout can't hold, or what its config can't say.
   init(

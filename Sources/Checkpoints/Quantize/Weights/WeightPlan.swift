@@ -1,11 +1,13 @@
 public import Codecs
 internal import Containers
 internal import Kernels
+internal import Models
 public import TensorCore
 
 /// The quantization of a dense checkpoint as a value: layers, settings and layouts, all checked before anything
 /// is computed. It can be shown, encoded as JSON, and run.
 public struct WeightPlan: Sendable {
+  /// What is quantized, its tensors under the names of the whole model.
   public let source: Checkpoint
   public let quantization: WeightQuantization
   /// Threads, flushing, sizes of files and the like; its target counts for nothing.
@@ -29,6 +31,7 @@ public struct WeightPlan: Sendable {
   /// A file for the second moments that a calibrated run takes; nil: none.
   public let savedStatistics: String?
   let modules: QuantizedModules
+  let names: CompletedNames
 
   /// Reads headers only, and `calibration` once all layouts are known to hold what is asked for. Throws `usage`,
   /// `unsupported`, and `cannotRepresent` where a layout can't.
@@ -48,6 +51,8 @@ public struct WeightPlan: Sendable {
         found: statistics == nil ? quantization.method.rawValue : "--statistics")
     }
     self.savedStatistics = savedStatistics
+    names = try CompletedNames(source)
+    let (names, source) = (names, names.source)
     self.source = source
     self.quantization = quantization
     self.options = options
@@ -60,7 +65,9 @@ public struct WeightPlan: Sendable {
     self.statistics = statistics
     let planned = try PlannedFates(source, modules, quantization)
     forecasts = try quantization.formats.map {
-      try FormatForecast($0, modules, quantization, of: source, planned, options)
+      var forecast = try FormatForecast($0, modules, quantization, of: source, planned, options)
+      forecast.fates = names.restored(forecast.fates)
+      return forecast
     }
     let calibration = try calibration()
     try Self.check(calibration, statistics, quantization)
@@ -79,7 +86,7 @@ public struct WeightPlan: Sendable {
     _ calibration: Calibration?, threads: Int, limit: Int?
   ) throws -> (MemoryForecast, ArithmeticForecast, least: ArithmeticForecast) {
     guard let calibration else { return (.none, .none, .none) }
-    let blueprint = try source.blueprint()
+    let blueprint = try Self.blueprint(of: source)
     if quantization.asymmetry != nil, blueprint.blocks.contains(where: \.hasExperts) {
       throw Failure(
         .unsupported, at: "--gptaq", "experts may get other tokens than in the unquantized model",
@@ -99,6 +106,17 @@ public struct WeightPlan: Sendable {
       ArithmeticForecast(blueprint, modules, quantization, calibration, room: room)
     }
     return (memory, arithmetic(memory.inputRoom), arithmetic(nil))
+  }
+
+  /// What is run. Throws `unsupported` for a model that can't be.
+  private static func blueprint(of source: Checkpoint) throws -> Blueprint {
+    do {
+      return try source.blueprint()
+    } catch var failure as Failure where failure.kind == .unsupported {
+      failure.remedy =
+        failure.remedy ?? "--method rtn runs no model, and neither does gptq with --statistics"
+      throw failure
+    }
   }
 
   /// Throws `usage` where the method does not learn from such a file.
@@ -165,8 +183,9 @@ public struct WeightPlan: Sendable {
 
   /// What the user should know of the layouts that were asked for.
   public var warnings: [Finding] {
-    let names = modules.modules.map(\.name)
-    return quantization.formats.compactMap { Conv1D.warning($0, names, of: source) }
+    let layers = modules.modules.map(\.name)
+    return [names.note].compactMap(\.self)
+      + quantization.formats.compactMap { Conv1D.warning($0, layers, of: source) }
   }
 
   /// Whether hidden states go to a file.

@@ -117,7 +117,9 @@ extension WeightPlan {
       return (plan: try ConversionPlan(quantized, options), path: output.path)
     }
     // Known before anything is written, so that a gap costs nothing.
-    let fates = try jobs.map { try SourceFate.traced($0.plan.fates, of: quantized, to: source) }
+    let fates = try jobs.map {
+      names.restored(try SourceFate.traced($0.plan.fates, of: quantized, to: source))
+    }
     let (start, now) = (clock.now(), clock.now)
     let proof = Mutex<Double?>(nil)
     var reports = try ConversionPlan.pour(jobs) { stage, done, total in
