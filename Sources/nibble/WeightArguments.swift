@@ -174,7 +174,7 @@ struct WeightArguments: ParsableArguments {
     made.dampPercent = dampPercent ?? made.dampPercent
     made.dampIncrement = dampAutoIncrement ?? made.dampIncrement
     made.overrides = try override.map { try ModuleOverride(parsing: $0) }
-    made.skipped = try skip.map { try NamePattern($0, at: "--skip") }
+    made.skipped = try skip.map { try NamePattern.typed($0, at: "--skip") }
     made.quantizesHead = quantizeHead
     made.scaleType = scaleDtype?.dtype ?? made.scaleType
     made.hiddenType = hiddenDtype?.dtype ?? made.hiddenType

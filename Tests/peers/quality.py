@@ -114,7 +114,7 @@ class Measures:
         return self.perplexity(folder) if folder.exists() else None
 
     def measured(self, key, options, make):
-        """The mean of the draws, with how far it spreads where more than one damping is measured; None if it can't be."""
+        """The draws' mean, and how far it spreads over several dampings; None where runs are missing."""
         draws = 1 if "rtn" in options and "--weighted" not in options else self.draws
         means = []
         for step in range(self.dampings if "gptq" in options else 1):

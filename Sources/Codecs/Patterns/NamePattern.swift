@@ -74,13 +74,12 @@ enum PatternLimits {
 struct PatternComplaint: Sendable {
   let pattern: String
   let place: String
-  /// The rule of a format; nil where the pattern was typed.
   let rule: String?
 
   /// The pattern is no regular expression; `position` counts scalars from 0.
   func broken(_ what: String, at position: Int) -> Failure {
     Failure(
-      rule == nil ? .usage : .malformed, at: place,
+      .malformed, at: place,
       "a module pattern is broken at position \(position): \(what)",
       found: pattern, rule: rule)
   }

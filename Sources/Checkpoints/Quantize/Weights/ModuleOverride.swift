@@ -19,7 +19,7 @@ public struct ModuleOverride: Sendable, Equatable {
       throw Self.failure("no expression and settings", found: text)
     }
     self.text = text
-    modules = try NamePattern(String(text[..<colon]), at: "--override")
+    modules = try NamePattern.typed(String(text[..<colon]), at: "--override")
     var values: [String: String] = [:]
     for setting in text[text.index(after: colon)...].split(separator: ",") {
       let parts = setting.split(separator: "=", maxSplits: 1).map(String.init)
@@ -66,5 +66,17 @@ public struct ModuleOverride: Sendable, Equatable {
     settings.groupSize = groupSize ?? settings.groupSize
     settings.symmetric = symmetric ?? settings.symmetric
     return settings
+  }
+}
+
+extension NamePattern {
+  /// A pattern that was typed behind an option. Throws `usage` where it is no expression, `unsupported`.
+  public static func typed(_ text: String, at option: String) throws -> NamePattern {
+    do {
+      return try NamePattern(text, at: option)
+    } catch var failure as Failure where failure.kind == .malformed {
+      failure.kind = .usage
+      throw failure
+    }
   }
 }
