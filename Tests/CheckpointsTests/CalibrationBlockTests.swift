@@ -110,9 +110,11 @@ import Testing
       let reader = try block.weight(order.linear)
       try block.replace(order.linear, with: Self.reversed(reader))
       for source in order.sources {
-        var bias = try block.bias(source.linear)
-        if let values = bias {
-          bias?.replaceSubrange(source.rows, with: values[source.rows].reversed())
+        let bias = try block.bias(source.linear).map { values in
+          values.indices.map { index in
+            guard source.rows.contains(index) else { return values[index] }
+            return values[source.rows.lowerBound + source.rows.upperBound - 1 - index]
+          }
         }
         try block.replace(
           source.linear, with: Self.reversed(block.weight(source.linear), rows: source.rows),
