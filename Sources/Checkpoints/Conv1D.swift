@@ -1,8 +1,8 @@
 internal import Codecs
 internal import TensorCore
 
-/// Linear layers of GPT-2's kind (`Conv1D`): dense checkpoints hold their weights as `[inputs, outputs]`, packed ones as
-/// all others do.
+/// Linear layers of GPT-2's kind (`Conv1D`): dense checkpoints hold their weights as `[inputs, outputs]`, packed ones
+/// as all others do.
 enum Conv1D {
   /// Their model types.
   static let modelTypes: Set<String> = ["gpt2", "openai-gpt", "imagegpt", "decision_transformer"]

@@ -1,7 +1,8 @@
 /// The one error of the package: what was wrong, where, what was expected and what was found.
 ///
-/// It prints as `place: what: expected …, found … (rule); remedy`, with a line below for each
-/// detail, and for each reason with the first names that it holds for; and its `kind` decides the exit code of the command. Text that came from a file is escaped when the failure is made.
+/// It prints as `place: what: expected …, found … (rule); remedy`, with a line below for each detail, and for each
+/// reason with the first names that it holds for; and its `kind` decides the exit code of the command. Text that came
+/// from a file is escaped when the failure is made.
 public struct Failure: Error, Equatable, Sendable {
   /// The family of a failure; each has one exit code.
   public enum Kind: String, CaseIterable, Sendable {

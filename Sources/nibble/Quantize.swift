@@ -6,11 +6,12 @@ struct Quantize: ParsableCommand {
     abstract: "Quantize a dense checkpoint: RTN, GPTQ, AWQ, or as bitsandbytes does.",
     discussion: """
       rtn, gptq, awq and awq+gptq make codes for the layouts that --format names, several from one \
-      run, or for the one of the method's name (rtn: gptq); what a layout can't hold is refused before anything is computed. gptq and awq run the \
-      model block by block on calibration text, in the memory of a block. bnb-nf4, bnb-fp4 and \
-      bnb-int8 make what transformers loads with bitsandbytes. Everything else is carried over \
-      byte for byte; the output is read back and compared before it takes its name. A run that \
-      was cut short goes on where it stopped when the same command runs again.
+      run, or for the one of the method's name (rtn: gptq); what a layout can't hold is refused \
+      before anything is computed. gptq and awq run the model block by block on calibration \
+      text, in the memory of a block. bnb-nf4, bnb-fp4 and bnb-int8 make what transformers loads \
+      with bitsandbytes. Everything else is carried over byte for byte; the output is read back \
+      and compared before it takes its name. A run that was cut short goes on where it stopped \
+      when the same command runs again.
       """)
 
   @Argument(help: "The source: a checkpoint folder, a .safetensors file or an index.")

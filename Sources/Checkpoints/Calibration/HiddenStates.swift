@@ -118,7 +118,7 @@ final class HiddenStates {
 }
 
 extension HiddenStates: CalibrationInputs {
-  var rows: [Int] { runs.map { $0.sequences * $0.tokens } }
+  var rows: [Int] { runs.map(\.shape.rows) }
 
   func run(_ index: Int) throws -> CalibrationRun {
     CalibrationRun(

@@ -19,8 +19,8 @@ extension SquareMatrix {
     }
   }
 
-  /// times·triu(self·upperᵀ, 1)·upper for an upper triangle with zeros below it in the tiles on the diagonal, all f32; columns
-  /// `clearing` of self are taken as 0, and are after. O(count³).
+  /// times·triu(self·upperᵀ, 1)·upper for an upper triangle with zeros below it in the tiles on the diagonal, all f32;
+  /// columns `clearing` of self are taken as 0, and are after. O(count³).
   public func strictUpperProduct(
     _ upper: SquareMatrix, clearing columns: [Int], times factor: Float,
     threads: Int = Processor.cores

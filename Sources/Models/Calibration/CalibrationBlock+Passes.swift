@@ -90,18 +90,15 @@ extension CalibrationBlock {
   private func lend<Result>(
     _ values: [Float], _ body: (Buffer) throws -> Result
   ) throws -> Result {
-    let buffer = try pool.take(values.count)
-    defer { pool.give(buffer) }
-    try compute.write(values.rawSpan, to: buffer, at: 0)
-    return try body(buffer)
+    try pool.lend(values.count) { buffer in
+      try compute.write(values.rawSpan, to: buffer, at: 0)
+      return try body(buffer)
+    }
   }
 
   private func lendCache<Result>(
     _ sequences: Int, _ tokens: Int, _ body: (KeyValueCache) throws -> Result
   ) throws -> Result {
-    let count = sequences * tokens * plan.attention.keyWidth
-    let (keys, values) = (try pool.take(count), try pool.take(count))
-    defer { pool.give([keys, values]) }
-    return try body(KeyValueCache(keys: keys, values: values))
+    try pool.lendCache(sequences * tokens * plan.attention.keyWidth, body)
   }
 }

@@ -20,6 +20,20 @@ final class BufferPool {
     return if let best { free.remove(at: best) } else { try compute.makeBuffer(count) }
   }
 
+  /// Lends a buffer as `take` gives it for the length of a call.
+  func lend<Result>(_ count: Int, _ body: (Buffer) throws -> Result) throws -> Result {
+    let buffer = try take(count)
+    defer { give(buffer) }
+    return try body(buffer)
+  }
+
+  /// Lends a cache for `count` numbers of keys and as many of values.
+  func lendCache<Result>(_ count: Int, _ body: (KeyValueCache) throws -> Result) throws -> Result {
+    try lend(count) { keys in
+      try lend(count) { try body(KeyValueCache(keys: keys, values: $0)) }
+    }
+  }
+
   func empty() { free = [] }
 
   func give(_ buffers: Buffer?...) {

@@ -43,9 +43,7 @@ public final class WindowRun {
   public func lendStates<Result>(
     _ shape: WindowShape, _ body: (Buffer) throws -> Result
   ) throws -> Result {
-    let buffer = try pool.take(shape.rows * model.hiddenSize)
-    defer { pool.give(buffer) }
-    return try body(buffer)
+    try pool.lend(shape.rows * model.hiddenSize, body)
   }
 
   /// What the first block reads of `ids` `[sequences][tokens]`. Throws `usage` for ids that are no tokens.
@@ -71,12 +69,9 @@ public final class WindowRun {
         if try !tap(readers, input, rows, width) { throw Enough() }
       }
     }
-    let count = shape.rows * block.plan.attention.keyWidth
-    let (keys, values) = (try pool.take(count), try pool.take(count))
-    defer { pool.give([keys, values]) }
     do {
-      for half in halves {
-        try pass.forward(half, hidden, KeyValueCache(keys: keys, values: values))
+      try pool.lendCache(shape.rows * block.plan.attention.keyWidth) { cache in
+        for half in halves { try pass.forward(half, hidden, cache) }
       }
     } catch is Enough {
       return false
@@ -104,10 +99,10 @@ public final class WindowRun {
       try compute.normalize(hidden, rows: rows, width: width, norm, into: hidden)
     }
     guard let projection = ends.projectOut else { return try body(hidden, width) }
-    let projected = try pool.take(rows * projection.rows)
-    defer { pool.give(projected) }
-    try compute.linear(hidden, tokens: rows, projection, bias: nil, into: projected)
-    return try body(projected, projection.rows)
+    return try pool.lend(rows * projection.rows) { projected in
+      try compute.linear(hidden, tokens: rows, projection, bias: nil, into: projected)
+      return try body(projected, projection.rows)
+    }
   }
 
   private func passage(_ shape: WindowShape) throws -> Passage {

@@ -45,8 +45,8 @@ public struct AWQ: Sendable {
   /// Searches a block: the sites' scales one by one, each on the weights as they came, then clips on the folded ones.
   /// Layers that no token reaches keep their weights.
   ///
-  /// Memory: the inputs' Gram matrix of one linear layer, and a parent's outputs of one of the block's parts. Throws `usage`,
-  /// `cannotRepresent` where nothing finite was found, and what the block throws.
+  /// Memory: the inputs' Gram matrix of one linear layer, and a parent's outputs of one of the block's parts. Throws
+  /// `usage`, `cannotRepresent` where nothing finite was found, and what the block throws.
   public func search(
     _ block: some Block, threads: Int = Processor.cores, on level: Processor.Level = .best
   ) throws -> AWQResult {

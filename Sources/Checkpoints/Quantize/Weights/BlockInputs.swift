@@ -50,7 +50,7 @@ final class BlockInputs {
     for index in states.runs.indices {
       var missing = groups.count
       let originals = try originals(index, places)
-      try pass(index, block, halves) { [self] readers, input, rows, width in
+      try pass(states, index, block, halves) { [self] readers, input, rows, width in
         guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
         try clock.measure(.hessians, within: .forward) {
           try add(input, rows * width, original: originals[place], to: sums[place])
@@ -64,7 +64,8 @@ final class BlockInputs {
   }
 
   private func pass(
-    _ index: Int, _ block: DecoderBlock, _ halves: [BlockHalf], _ tap: @escaping WindowRun.Tap
+    _ states: HiddenStates, _ index: Int, _ block: DecoderBlock, _ halves: [BlockHalf],
+    _ tap: @escaping WindowRun.Tap
   ) throws {
     try clock.measure(.forward) {
       try states.with(index, run) { hidden, shape in
@@ -83,15 +84,11 @@ final class BlockInputs {
   private func originals(_ index: Int, _ places: [String: Int]) throws -> [Int: [Float]] {
     guard let original else { return [:] }
     var found: [Int: [Float]] = [:]
-    try clock.measure(.forward) {
-      try original.states.with(index, run) { hidden, shape in
-        _ = try run.run(original.block, BlockHalf.allCases, hidden, shape) {
-          [run] readers, input, rows, width in
-          guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
-          found[place] = try run.compute.floats(input, rows * width)
-          return found.count < places.count
-        }
-      }
+    try pass(original.states, index, original.block, BlockHalf.allCases) {
+      [run] readers, input, rows, width in
+      guard let place = readers.lazy.compactMap({ places[$0] }).first else { return true }
+      found[place] = try run.compute.floats(input, rows * width)
+      return found.count < places.count
     }
     return found
   }
@@ -136,13 +133,13 @@ final class BlockInputs {
 
 extension HiddenStates {
   /// Lends a copy of the states of a run.
-  func with(
-    _ index: Int, _ run: WindowRun, _ body: (Buffer, WindowShape) throws -> Void
-  ) throws {
+  func with<Result>(
+    _ index: Int, _ run: WindowRun, _ body: (Buffer, WindowShape) throws -> Result
+  ) throws -> Result {
     let shape = runs[index].shape
-    try run.lendStates(shape) { hidden in
+    return try run.lendStates(shape) { hidden in
       try load(index, into: hidden, of: run.compute)
-      try body(hidden, shape)
+      return try body(hidden, shape)
     }
   }
 

@@ -122,10 +122,8 @@ final class CalibratedRun {
   private func headInput<Result>(
     _ states: HiddenStates, _ index: Int, _ body: (_ input: Buffer, _ count: Int) throws -> Result
   ) throws -> Result {
-    let shape = states.runs[index].shape
-    return try run.lendStates(shape) { hidden in
-      try states.load(index, into: hidden, of: run.compute)
-      return try run.headInput(hidden, shape) { try body($0, shape.rows * $1) }
+    try states.with(index, run) { hidden, shape in
+      try run.headInput(hidden, shape) { try body($0, shape.rows * $1) }
     }
   }
 

@@ -67,7 +67,7 @@ struct FoldedBlock {
     guard block.plan.hasExperts else { return tokens }
     for index in parent.states.runs.indices {
       try parent.states.with(index, parent.run) { hidden, shape in
-        try parent.run.run(block, BlockHalf.allCases, hidden, shape) { readers, _, rows, _ in
+        _ = try parent.run.run(block, BlockHalf.allCases, hidden, shape) { readers, _, rows, _ in
           for reader in readers where tokens[reader] != nil { tokens[reader, default: 0] += rows }
           return true
         }

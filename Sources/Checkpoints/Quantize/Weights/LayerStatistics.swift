@@ -3,11 +3,11 @@ internal import Kernels
 internal import Quantizers
 import TensorCore
 
-/// What is known of the inputs of linear layers from a file, so that no model need be run: a safetensors file
-/// with, for a module M of n inputs, `M.hessian` [n, n], 2/tokens · Σ x·xᵀ, or `M.inputs` [tokens, n]. All
-/// types of floats are read, of Hessians F64 too. A one-dimensional `M.tokens` of one 64-bit number says how many tokens a
-/// Hessian is of. `--save-statistics` writes such a file, with each Hessian as GPTQ used it: so it has the errors of
-/// the layers before in it, and the same settings give the same codes.
+/// What is known of the inputs of linear layers from a file, so that no model need be run: a safetensors file with,
+/// for a module M of n inputs, `M.hessian` [n, n], 2/tokens · Σ x·xᵀ, or `M.inputs` [tokens, n]. All types of floats
+/// are read, of Hessians F64 too. A one-dimensional `M.tokens` of one 64-bit number says how many tokens a Hessian is
+/// of. `--save-statistics` writes such a file, with each Hessian as GPTQ used it: so it has the errors of the layers
+/// before in it, and the same settings give the same codes.
 ///
 /// An importance matrix of llama.cpp has only the diagonal of these, for weighted ranges.
 public struct LayerStatistics: Sendable {

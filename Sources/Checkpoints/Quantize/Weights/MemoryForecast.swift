@@ -78,7 +78,7 @@ public struct MemoryForecast: Sendable, Equatable {
     _ quantization: WeightQuantization, _ calibration: Calibration, threads: Int, limit: Int?
   ) {
     let width = blueprint.hiddenSize
-    let runs = HiddenStates.runs(of: calibration.windows).map { $0.sequences * $0.tokens }
+    let runs = HiddenStates.runs(of: calibration.windows).map(\.shape.rows)
     let run = runs.max() ?? 0
     let states = calibration.usedTokens.multiplied(by: width) ?? Int.max / 64
     // The unquantized model's beside them, where the difference counts.

@@ -1,8 +1,8 @@
 public import Codecs
 import TensorCore
 
-/// Other settings for some modules: `regex:bits=8,group_size=64,sym=false,desc_act=true`. The expression matches from the start of a
-/// module's path, as GPTQModel's `dynamic` does.
+/// Other settings for some modules: `regex:bits=8,group_size=64,sym=false,desc_act=true`. The expression matches from
+/// the start of a module's path, as GPTQModel's `dynamic` does.
 public struct ModuleOverride: Sendable, Equatable {
   /// As it was typed.
   public let text: String

@@ -3,9 +3,9 @@ internal import Kernels
 internal import Quantizers
 internal import TensorCore
 
-/// Writes what a calibrated run learns of the inputs of linear layers as `LayerStatistics` reads it: `M.hessian`
-/// `[n, n]` in f32 or f64 and `M.tokens` for each module M. A layer that no statistics were taken of (an expert that no token
-/// reached) gets zeros.
+/// Writes what a calibrated run learns of the inputs of linear layers as `LayerStatistics` reads it: `M.hessian` `[n,
+/// n]` in f32 or f64 and `M.tokens` for each module M. A layer that no statistics were taken of (an expert that no
+/// token reached) gets zeros.
 final class StatisticsWriter {
   private let file: OutputFile
   private let places: [String: Int]
